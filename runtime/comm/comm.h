@@ -1,0 +1,80 @@
+/* The transport: lists of frames between the ranks of a job, by MPI, with
+ * doorbells for ranks that sleep. The one door to mpi.h besides collectives/.
+ *
+ * Small frames travel packed in one MPI message; large ones follow as messages
+ * of their own, straight from and into the memory where they live, in pieces
+ * where they are larger than an MPI count.
+ *
+ * Order: messages from one rank to another arrive in the order sent.
+ * Threads: everything here belongs to the one runtime thread of the rank
+ *          (rank 0's loop, an engine's comm thread); user code may use MPI in
+ *          other threads meanwhile (MPI_THREAD_MULTIPLE). */
+#ifndef IPMPI_COMM_COMM_H
+#define IPMPI_COMM_COMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/frames.h"
+#include "runtime/bell/bell.h"
+
+struct ipmpi_comm; /* opaque */
+
+/* Initialises MPI (thread level multiple) and makes the runtime's and the
+ * engines' communicators. Collective over all ranks of the job; blocks until
+ * all have come. Logs the reason of a failure: IPMPI_EMPI, IPMPI_ENOMEM,
+ * IPMPI_ESYS, IPMPI_EVERSION (the ranks run different builds). */
+int ipmpi_comm_open(struct ipmpi_comm **comm_out);
+
+/* Finalises MPI; collective over the living ranks. With dead ranks it gives up
+ * after `wait_ms` and returns IPMPI_ETIMEOUT: the caller then leaves by
+ * _exit(). */
+int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms);
+
+int ipmpi_comm_rank(const struct ipmpi_comm *comm);
+int ipmpi_comm_size(const struct ipmpi_comm *comm);
+
+/* Where a rank's bell hangs; for nannies. */
+const struct ipmpi_bell_address *
+ipmpi_comm_address(const struct ipmpi_comm *comm, int rank);
+
+/* Sends `frames` (given: moved away, empty afterwards; also on failure) to
+ * `dest`, and rings if it may sleep. Never blocks. IPMPI_EDEAD: dest was
+ * marked dead. IPMPI_ENOMEM. */
+int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
+                    struct ipmpi_frames *frames);
+
+/* Called for each message that arrives; may move `frames` away, what it leaves
+ * is cleared. It may send, not progress. */
+typedef void ipmpi_receive_fn(void *ctx, int source,
+                              struct ipmpi_frames *frames);
+
+/* One turn: completes sends, takes in at most `budget` messages. Returns how
+ * many things it did; 0 means that nothing moved. Never blocks. */
+unsigned ipmpi_comm_progress(struct ipmpi_comm *comm, unsigned budget,
+                             ipmpi_receive_fn *receive, void *ctx);
+
+/* Sleeping, in this order:
+ *   1. wait = ipmpi_comm_before_sleep(comm)   announces it; others will ring
+ *   2. poll() on ipmpi_comm_fds() and the caller's own, at most `wait` ms
+ *      (-1: as long as the caller likes; 0: something has come, do not sleep)
+ *   3. ipmpi_comm_after_sleep(comm, ...)      drains the bell
+ * The short adaptive spin before a sleep happens inside step 1. */
+int ipmpi_comm_before_sleep(struct ipmpi_comm *comm);
+int ipmpi_comm_fds(const struct ipmpi_comm *comm, int fds_out[2]);
+void ipmpi_comm_after_sleep(struct ipmpi_comm *comm, ipmpi_notice_fn *notice_fn,
+                            void *ctx);
+
+/* The peer will never answer: its sends are abandoned (their memory is kept
+ * until the end, since MPI may still read it), later sends fail. */
+void ipmpi_comm_mark_dead(struct ipmpi_comm *comm, int peer);
+
+/* Bytes handed to send and not yet taken by MPI, all peers or one (-1: all). */
+size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);
+
+/* The engines' own communicator for user code (rank = engine id), as the
+ * integer value of its MPI_Comm handle; 0 on rank 0. Owned by comm. */
+uintptr_t ipmpi_comm_user_world(const struct ipmpi_comm *comm);
+
+#endif

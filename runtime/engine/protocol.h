@@ -1,0 +1,98 @@
+/* The messages between rank 0 and the engines, documented here and nowhere
+ * else. A message is a list of frames (runtime/base/frames.h) on the runtime's
+ * own communicator; frame 0 is `struct ipmpi_msg_head`, in the machine's own
+ * layout: all ranks of a job run one build on one architecture.
+ *
+ * Rank 0 decides each request once; `ref` is its number for it (never 0, never
+ * re-used). What a client receives is composed and signed by the engine;
+ * rank 0 only relays those frames. */
+#ifndef IPMPI_ENGINE_PROTOCOL_H
+#define IPMPI_ENGINE_PROTOCOL_H
+
+#include <stdint.h>
+
+#define IPMPI_PROTOCOL_VERSION 1
+
+enum ipmpi_msg_type {
+    /* rank 0 -> engine */
+    IPMPI_MSG_WELCOME = 1, /* detail = engine id; frames: [1] HMAC key text
+                            * (may be empty), [2] engine uuid, [3] session id
+                            * of this engine's messages, [4] user name */
+    IPMPI_MSG_WORK,        /* ref, kind = enum ipmpi_work_kind, flags;
+                            * frames: [1] request header, [2] echo: members of
+                            * the reply's metadata that rank 0 knows, as JSON
+                            * text without braces ("label":null,...),
+                            * [3] content, [4..] buffers */
+    IPMPI_MSG_CONTROL,     /* as WORK; for the control thread of Python:
+                            * clear_request, kernel_info_request, ... */
+    IPMPI_MSG_ABORT,       /* frames: [1] array of uint64_t refs. Work among
+                            * them that has not started is answered with an
+                            * aborted REPLY; the others are unaffected */
+    IPMPI_MSG_SIGNAL,      /* detail = signal number, for the main thread */
+    IPMPI_MSG_SHUTDOWN,    /* leave: stop Python, send LEAVING, wait for BYE */
+    IPMPI_MSG_BYE,         /* the job ends: stop Python, MPI_Finalize */
+
+    /* engine -> rank 0 */
+    IPMPI_MSG_READY = 64,  /* detail = pid; frames: [1] host name, [2] Python
+                            * version. From now on WORK may be sent */
+    IPMPI_MSG_REPLY,       /* ref, kind = enum ipmpi_status, flags, started_us
+                            * and completed_us (wall clock); frames: [1]
+                            * signature, [2] header, [3] parent header, [4]
+                            * metadata, [5] content, [6..] buffers */
+    IPMPI_MSG_CONTROL_REPLY, /* as REPLY */
+    IPMPI_MSG_IOPUB,       /* kind = enum ipmpi_iopub_kind; frames: [1] topic,
+                            * [2] signature, [3] header, [4] parent header,
+                            * [5] metadata, [6] content, [7..] buffers */
+    IPMPI_MSG_LEAVING,     /* nothing more will come from this engine's Python;
+                            * flags: IPMPI_LEAVE_* */
+};
+
+enum ipmpi_work_kind {
+    IPMPI_WORK_APPLY = 1,
+    IPMPI_WORK_EXECUTE,
+    IPMPI_WORK_COMM,  /* comm_open, comm_msg, comm_close: no REPLY follows */
+    IPMPI_WORK_OTHER, /* any other *_request of a Jupyter front end. Exactly
+                       * one REPLY follows; with no frames past the head when
+                       * the engine does not know the type: rank 0 then sends
+                       * nothing to the client */
+};
+
+enum ipmpi_status {
+    IPMPI_STATUS_OK = 0,
+    IPMPI_STATUS_ERROR,
+    IPMPI_STATUS_ABORTED,
+    IPMPI_STATUS_UNMET, /* ename is UnmetDependency */
+};
+
+enum ipmpi_iopub_kind {
+    IPMPI_IOPUB_BUSY = 1,
+    IPMPI_IOPUB_IDLE,
+    IPMPI_IOPUB_STREAM,
+    IPMPI_IOPUB_EXECUTE_INPUT,
+    IPMPI_IOPUB_EXECUTE_RESULT,
+    IPMPI_IOPUB_ERROR,
+    IPMPI_IOPUB_OTHER,
+};
+
+/* flags of WORK */
+#define IPMPI_WORK_BALANCED 1u /* from the task scheduler */
+#define IPMPI_WORK_SILENT   2u /* execute_request with silent true */
+/* flags of REPLY: a non-silent execute failed, so the engine aborted the
+ * execute_requests waiting in its own queue; rank 0 does so in its own */
+#define IPMPI_REPLY_ABORT_QUEUED 1u
+/* flags of LEAVING: user code asked for it (exit, quit) */
+#define IPMPI_LEAVE_BY_USER 1u
+
+struct ipmpi_msg_head {
+    uint16_t version; /* IPMPI_PROTOCOL_VERSION */
+    uint16_t type;    /* enum ipmpi_msg_type */
+    uint16_t kind;
+    uint16_t flags;
+    int32_t detail;
+    uint32_t reserved;
+    uint64_t ref;
+    int64_t started_us;
+    int64_t completed_us;
+};
+
+#endif
