@@ -20,11 +20,11 @@ struct ipmpi_bell; /* opaque */
 /* Where a bell hangs; plain bytes, to be copied between processes and hosts. */
 struct ipmpi_bell_address {
     uint8_t token[IPMPI_TOKEN_LEN];
-    char host[64];       /* gethostname(): equal means same host ... */
-    char boot[40];       /* ... if the boot id and ... */
-    uint64_t netns;      /* ... the network namespace are equal too */
-    char unix_name[64];  /* abstract name, without the leading NUL */
-    uint32_t ipv4_be;    /* for other hosts; 0 if there is none */
+    char host[64];      /* gethostname(), for people */
+    char boot[40];      /* the same boot id ... */
+    uint64_t netns;     /* ... and network namespace: Unix sockets reach */
+    char unix_name[64]; /* abstract name, without the leading NUL */
+    uint32_t ipv4_be;   /* for other hosts; 0 if there is none */
     uint16_t udp_port_be;
     uint16_t reserved;
 };
@@ -56,14 +56,20 @@ int ipmpi_bell_fds(const struct ipmpi_bell *bell, int fds_out[2]);
 void ipmpi_bell_ring(struct ipmpi_bell *bell,
                      const struct ipmpi_bell_address *whose);
 
-/* Reads everything that waits; notices are acknowledged and handed to
- * `notice_fn` (may be NULL), repeated ones only once. Never blocks. */
+/* Reads what waits (of a flood only a part: poll again); notices are
+ * acknowledged and handed to `notice_fn`, repeated ones only once. With NULL
+ * they are dropped without acknowledgement. Never blocks. */
 void ipmpi_bell_drain(struct ipmpi_bell *bell, ipmpi_notice_fn *notice_fn,
                       void *ctx);
 
 /* Tells `whose` of an exit. Repeats until acknowledged or `wait_ms` passed:
- * IPMPI_ETIMEOUT. Blocks. Needs no bell of its own. */
+ * IPMPI_ETIMEOUT. IPMPI_EDEAD: the bell is gone. IPMPI_ENOENT: no way leads
+ * there. IPMPI_ESYS. Blocks. Needs no bell of its own. Any thread. */
 int ipmpi_notice_send(const struct ipmpi_bell_address *whose,
                       const struct ipmpi_exit_notice *notice, int wait_ms);
+
+/* Asks whether the bell still hangs: 0, or as ipmpi_notice_send. A timeout
+ * means only that its owner did not drain it meanwhile. */
+int ipmpi_bell_probe(const struct ipmpi_bell_address *whose, int wait_ms);
 
 #endif
