@@ -34,6 +34,7 @@ only_in 'Python\.h' runtime/python/
 only_in 'mpi\.h' runtime/comm/ collectives/
 only_in 'jansson\.h' bridge/ launch/
 only_in 'sqlite3\.h' bridge/hub/
+only_in 'nettle/[a-z0-9-]+\.h' runtime/message/ launch/
 never runtime bridge collectives launch
 never runtime/base runtime/process runtime/comm runtime/tasks \
     runtime/engine runtime/python runtime/message

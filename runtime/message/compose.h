@@ -6,6 +6,7 @@
 #ifndef IPMPI_MESSAGE_COMPOSE_H
 #define IPMPI_MESSAGE_COMPOSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,8 +27,8 @@ void ipmpi_composer_destroy(struct ipmpi_composer **composer);
 
 /* Appends signature, header, parent, metadata and content to `out`: five
  * frames in one buffer where they are small. The caller puts routing frames
- * and the delimiter before and buffers after. msg_type is plain ASCII;
- * date_us is the header's date (0: now). parent, metadata and content are
+ * and the delimiter before and buffers after. msg_type is any text, escaped
+ * here; date_us is the header's date (0: now). parent, metadata and content are
  * JSON text, lent; NULL or an empty frame stands for {}. A frame with an owner
  * is shared, not copied. IPMPI_ENOMEM: `out` unchanged. */
 int ipmpi_compose(struct ipmpi_composer *composer, const char *msg_type,
@@ -39,5 +40,9 @@ int ipmpi_compose(struct ipmpi_composer *composer, const char *msg_type,
  * without quotes; bytes that are not UTF-8 become U+FFFD. Needs at most
  * 6 * len bytes at `out` and returns how many it wrote. */
 size_t ipmpi_json_escape(const char *text, size_t len, char *out);
+
+/* How many of the `len` > 0 bytes at `text` belong together: one whole
+ * character of UTF-8 (valid), or what a decoder replaces by one U+FFFD. */
+size_t ipmpi_utf8_next(const char *text, size_t len, bool *valid_out);
 
 #endif
