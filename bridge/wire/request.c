@@ -1,0 +1,210 @@
+/* Opens client messages.
+ *
+ * Invariant: until the signature has matched, bytes of the message are only
+ * compared, counted and hashed. */
+#include "bridge/wire/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/wire/json.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/message/compose.h"
+#include "runtime/message/date.h"
+
+/* Frame 0 is the routing id, whatever its bytes; an engine uuid may follow. */
+enum { DELIM_FIRST = 1, DELIM_LAST = 2, AFTER_DELIM = 1 + IPMPI_SIGNED };
+
+/* The delimiter's place, or 0. */
+static size_t find_delimiter(const struct ipmpi_frames *msg)
+{
+    for (size_t i = DELIM_FIRST; i <= DELIM_LAST && i < msg->n; i++)
+        if (msg->at[i].len == IPMPI_DELIM_LEN &&
+            memcmp(msg->at[i].data, IPMPI_DELIM, IPMPI_DELIM_LEN) == 0)
+            return i;
+    return 0;
+}
+
+static bool within_limits(const struct ipmpi_frames *msg, size_t delim,
+                          const struct ipmpi_limits *limits)
+{
+    const struct ipmpi_frame *part = &msg->at[delim + 2];
+
+    for (size_t i = 0; i < delim; i++)
+        if (msg->at[i].len > limits->route_bytes)
+            return false;
+    return msg->n <= limits->frames &&
+           part[IPMPI_PART_HEADER].len <= limits->header_bytes &&
+           part[IPMPI_PART_PARENT].len <= limits->header_bytes &&
+           part[IPMPI_PART_METADATA].len <= limits->json_bytes &&
+           part[IPMPI_PART_CONTENT].len <= limits->json_bytes;
+}
+
+/* Lower-case hex to bytes. */
+static bool read_digest(const struct ipmpi_frame *sig,
+                        uint8_t digest[IPMPI_DIGEST_LEN])
+{
+    if (sig->len != IPMPI_SIG_LEN)
+        return false;
+    for (size_t i = 0; i < IPMPI_SIG_LEN; i++) {
+        const uint8_t c = sig->data[i];
+        uint8_t value;
+
+        if (c >= '0' && c <= '9')
+            value = c - '0';
+        else if (c >= 'a' && c <= 'f')
+            value = c - 'a' + 10;
+        else
+            return false;
+        digest[i / 2] = (uint8_t)(digest[i / 2] << 4 | value);
+    }
+    return true;
+}
+
+/* A digest that is not hex cannot match anything, so it costs no HMAC; nor
+ * does a replay. */
+static int check_signature(const struct ipmpi_frame *sig,
+                           const struct ipmpi_key *key,
+                           const struct ipmpi_replay *replay,
+                           uint8_t digest[IPMPI_DIGEST_LEN])
+{
+    if (ipmpi_key_is_empty(key))
+        return 0;
+    if (!read_digest(sig, digest))
+        return IPMPI_EAUTH;
+    if (replay != NULL && ipmpi_replay_seen(replay, digest))
+        return IPMPI_EREPLAY;
+    return ipmpi_verify(key, sig, sig + 1);
+}
+
+static bool is_empty_object(const struct ipmpi_frame *frame)
+{
+    return frame->len == 2 && memcmp(frame->data, "{}", 2) == 0;
+}
+
+/* A parent header is relayed, never read; but a client that sends nonsense
+ * there is refused here as it is everywhere else. */
+static int check_parent(const struct ipmpi_frame *frame)
+{
+    json_t *parent;
+    int err;
+
+    if (is_empty_object(frame))
+        return 0;
+    err = ipmpi_json_load(frame, &parent);
+    if (err == 0)
+        json_decref(parent);
+    return err;
+}
+
+static int64_t read_date(const json_t *header)
+{
+    const char *text = ipmpi_json_string(header, "date", "");
+    int64_t us;
+
+    if (ipmpi_date_parse(text, strlen(text), &us) != 0)
+        us = ipmpi_clock_wall_us();
+    return us;
+}
+
+static int read_json(struct ipmpi_request *req, const struct ipmpi_frame *part)
+{
+    int err = ipmpi_json_load(&part[IPMPI_PART_HEADER], &req->header);
+
+    if (err == 0)
+        err = check_parent(&part[IPMPI_PART_PARENT]);
+    if (err == 0)
+        err = ipmpi_json_load(&part[IPMPI_PART_METADATA], &req->metadata);
+    if (err != 0)
+        return err;
+    req->msg_id = ipmpi_json_string(req->header, "msg_id", NULL);
+    req->msg_type = ipmpi_json_string(req->header, "msg_type", NULL);
+    if (req->msg_id == NULL || req->msg_type == NULL)
+        return IPMPI_EJSON;
+    req->session = ipmpi_json_string(req->header, "session", "");
+    req->date_us = read_date(req->header);
+    return 0;
+}
+
+/* Moves what stays into the request and drops delimiter and signature. */
+static void take_frames(struct ipmpi_request *req, struct ipmpi_frames *msg,
+                        size_t delim)
+{
+    const size_t skip = delim + 2;
+
+    req->routing = msg->at[0];
+    if (delim == DELIM_LAST)
+        req->ident = msg->at[1];
+    ipmpi_buffer_release(&msg->at[delim].owner);
+    ipmpi_buffer_release(&msg->at[delim + 1].owner);
+    msg->n -= skip;
+    memmove(msg->at, msg->at + skip, msg->n * sizeof(*msg->at));
+    ipmpi_frames_move(&req->parts, msg);
+}
+
+int ipmpi_request_open(struct ipmpi_frames *msg, const struct ipmpi_key *key,
+                       struct ipmpi_replay *replay,
+                       const struct ipmpi_limits *limits,
+                       struct ipmpi_request **request_out)
+{
+    const size_t delim = find_delimiter(msg);
+    uint8_t digest[IPMPI_DIGEST_LEN] = {0};
+    struct ipmpi_request *req;
+    int err;
+
+    if (delim == 0 || msg->n - delim - 1 < AFTER_DELIM)
+        return IPMPI_EFRAME;
+    if (!within_limits(msg, delim, limits))
+        return IPMPI_ETOOBIG;
+    err = check_signature(&msg->at[delim + 1], key, replay, digest);
+    if (err != 0)
+        return err;
+    req = calloc(1, sizeof(*req));
+    if (req == NULL)
+        return IPMPI_ENOMEM;
+    atomic_init(&req->shares, 1);
+    err = read_json(req, &msg->at[delim + 2]);
+    if (err != 0) {
+        ipmpi_request_release(&req);
+        return err;
+    }
+    take_frames(req, msg, delim);
+    if (replay != NULL && !ipmpi_key_is_empty(key))
+        ipmpi_replay_remember(replay, digest);
+    *request_out = req;
+    return 0;
+}
+
+struct ipmpi_request *ipmpi_request_share(struct ipmpi_request *request)
+{
+    atomic_fetch_add_explicit(&request->shares, 1, memory_order_relaxed);
+    return request;
+}
+
+void ipmpi_request_release(struct ipmpi_request **request)
+{
+    struct ipmpi_request *req = *request;
+
+    *request = NULL;
+    /* acq_rel: the thread that frees must see what the others wrote. */
+    if (req == NULL ||
+        atomic_fetch_sub_explicit(&req->shares, 1, memory_order_acq_rel) != 1)
+        return;
+    ipmpi_buffer_release(&req->routing.owner);
+    ipmpi_buffer_release(&req->ident.owner);
+    ipmpi_frames_clear(&req->parts);
+    json_decref(req->header);
+    json_decref(req->metadata);
+    json_decref(req->content);
+    free(req);
+}
+
+json_t *ipmpi_request_content(struct ipmpi_request *request)
+{
+    if (!request->content_tried &&
+        ipmpi_json_load(&request->parts.at[IPMPI_PART_CONTENT],
+                        &request->content) != IPMPI_ENOMEM)
+        request->content_tried = true;
+    return request->content;
+}
