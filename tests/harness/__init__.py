@@ -1,0 +1,1 @@
+"""What the Python tests, the upstream suites and the benchmarks share."""

@@ -1,0 +1,89 @@
+"""Finding and ending the processes that a test started, however they forked.
+
+Every tree is started with a marker in its environment, which fork and exec
+hand down; /proc shows it. So a process that left its group or session, or
+whose parent died, is still found, and nobody else's ever is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+MARK = "IPMPI_TEST_MARK"
+
+
+def marked(mark: str) -> list[int]:
+    """Pids of the living (not zombie) processes that carry `mark`."""
+    want = f"{MARK}={mark}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            if want in Path("/proc", entry, "environ").read_bytes().split(
+                    b"\0") and state(int(entry)) != "Z":
+                found.append(int(entry))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def state(pid: int) -> str:
+    """The state letter of a process; '' when it is gone."""
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[0]
+
+
+def command(pid: int) -> str:
+    """A process's command line, or its name when that is empty."""
+    try:
+        line = Path("/proc", str(pid), "cmdline").read_bytes()
+        name = Path("/proc", str(pid), "comm").read_text().strip()
+    except OSError:
+        return "gone"
+    return line.replace(b"\0", b" ").decode(errors="replace").strip() or name
+
+
+def shared_memory(pids: list[int]) -> set[str]:
+    """Paths below /dev/shm that these processes map or hold open."""
+    paths: set[str] = set()
+    for pid in pids:
+        try:
+            text = Path("/proc", str(pid), "maps").read_text(errors="replace")
+            paths.update(re.findall(r"/dev/shm/\S+", text))
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                to = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if to.startswith("/dev/shm/"):
+                    paths.add(to.removesuffix(" (deleted)"))
+        except OSError:
+            continue
+    return paths
+
+
+def wait_gone(mark: str, seconds: float) -> bool:
+    """Waits until no marked process is left; False when time runs out."""
+    end = time.monotonic() + seconds
+    while marked(mark):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def kill_all(mark: str) -> None:
+    """Kills every marked process, by pid, until none is left."""
+    end = time.monotonic() + 10
+    while (pids := marked(mark)) and time.monotonic() < end:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.05)
