@@ -19,6 +19,10 @@ enum ipmpi_link_type {
                             * `code` is the exit code to pass on */
     IPMPI_LINK_TERMINATE,  /* nanny -> rank: the job is told to end; `code` is
                             * the signal that said so */
+    IPMPI_LINK_START,      /* nanny -> zygote's child: you are the rank, go on.
+                            * The child waits for it, so that a child whose
+                            * nanny has given it up never becomes a rank. Taken
+                            * before the rank's own code runs */
 };
 
 struct ipmpi_link_packet {
@@ -28,14 +32,19 @@ struct ipmpi_link_packet {
     struct ipmpi_bell_address controller;
 };
 
-/* The rank's side; -1 if there is no nanny (run by hand, in a test). */
+/* The rank's side; -1 if there is no nanny (run by hand, in a test). The
+ * descriptor becomes close-on-exec: the rank's children do not hold it. */
 int ipmpi_link_fd(void);
 
-/* Sends one packet; never blocks for long. IPMPI_EDEAD: the other end is gone.
- * Any thread. */
+/* A new link; both ends are close-on-exec. IPMPI_ESYS with errno. */
+int ipmpi_link_pair(int *nanny_out, int *rank_out);
+
+/* Sends one packet; never blocks: IPMPI_EFULL when the other end has not read
+ * for long. IPMPI_EDEAD: it is gone. Any thread. */
 int ipmpi_link_send(int fd, const struct ipmpi_link_packet *packet);
 
-/* Takes one packet if there is one: 0, IPMPI_EEMPTY, or IPMPI_EDEAD. */
+/* Takes one packet if there is one: 0, IPMPI_EEMPTY, or IPMPI_EDEAD. Never
+ * blocks. */
 int ipmpi_link_receive(int fd, struct ipmpi_link_packet *packet_out);
 
 #endif
