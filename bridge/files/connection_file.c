@@ -251,24 +251,19 @@ int ipmpi_connection_read(const struct ipmpi_profile *profile,
 
 int ipmpi_connection_make_key(char **key_out)
 {
-    const char *given = getenv("IPP_SESSION_KEY");
     uint32_t bits[4];
     char *key;
+    int len;
 
-    if (given != NULL && *given != '\0') {
-        key = strdup(given);
-    } else {
-        if (getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
-            ipmpi_log_error("FILES-KEY", "no random bytes for a key: %s",
-                            strerror(errno));
-            return IPMPI_ESYS;
-        }
-        if (asprintf(&key, "%08x-%08x%08x%08x", bits[0], bits[1], bits[2],
-                     bits[3]) < 0)
-            key = NULL;
-        explicit_bzero(bits, sizeof(bits));
+    if (getrandom(bits, sizeof(bits), 0) != sizeof(bits)) {
+        ipmpi_log_error("FILES-KEY", "no random bytes for a key: %s",
+                        strerror(errno));
+        return IPMPI_ESYS;
     }
-    if (key == NULL)
+    len =
+        asprintf(&key, "%08x-%08x%08x%08x", bits[0], bits[1], bits[2], bits[3]);
+    explicit_bzero(bits, sizeof(bits));
+    if (len < 0)
         return IPMPI_ENOMEM;
     *key_out = key;
     return 0;

@@ -42,9 +42,8 @@ void ipmpi_connection_remove(const struct ipmpi_profile *profile);
 int ipmpi_connection_read(const struct ipmpi_profile *profile,
                           struct ipmpi_ports *ports_out, char **key_out);
 
-/* The key of a new cluster: IPP_SESSION_KEY if it is set, else 128 random bits
- * in ipyparallel's form. The caller destroys it. IPMPI_ESYS (no randomness),
- * IPMPI_ENOMEM. */
+/* A key for a cluster that was given none: 128 random bits in ipyparallel's
+ * form. The caller destroys it. IPMPI_ESYS (no randomness), IPMPI_ENOMEM. */
 int ipmpi_connection_make_key(char **key_out);
 
 /* Wipes and frees a key's text. */

@@ -8,16 +8,8 @@
 
 struct ipmpi_profile; /* opaque: paths and the held lock */
 
-/* The profile's directory, by the rules of ipyparallel's clients: profile_dir,
- * else profile_<profile> in ipython_dir. What is NULL or empty comes from
- * IPP_PROFILE_DIR (only if no profile is named either), IPYTHONDIR, else
- * ~/.ipython and "default". Absolute; the caller frees it. Creates nothing.
- * IPMPI_EINVAL (no such home, or a profile name with a slash), IPMPI_ESYS (no
- * current directory), IPMPI_ENOMEM. */
-int ipmpi_profile_locate(const char *profile_dir, const char *ipython_dir,
-                         const char *profile, char **dir_out);
-
-/* Makes what is missing of the tree: dir, security and pid (mode 0700), log,
+/* Makes what is missing of the tree: dir (see base/options.h for which),
+ * security and pid (mode 0700), log,
  * startup; then takes the lock of this cluster id (NULL or "": none) and holds
  * it until close. The lock is an flock on security/.ipmpi[-ID].lock, a line
  * "<host> <pid>"; it vanishes with the process, however that ends. On a file

@@ -1,4 +1,4 @@
-/* Profiles: where they are, their directories, and who may use them. */
+/* Profiles: their directories, and who may use them. */
 #include "bridge/files/profile.h"
 
 #include <signal.h>
@@ -14,54 +14,6 @@ static int mode_of(const char *dir, const char *name)
 
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     return stat(path, &st) == 0 ? (int)(st.st_mode & 0777) : -1;
-}
-
-static void a_profile_is_located(void **state)
-{
-    static const struct {
-        const char *dir, *ipython, *name;             /* given */
-        const char *env_dir, *env_ipython, *env_home; /* NULL: unset */
-        const char *want;
-    } rows[] = {
-        {"/p", "/i", "n", "/ep", "/ei", "/h", "/p"},
-        {NULL, "/i", "n", "/ep", "/ei", "/h", "/i/profile_n"},
-        {"", "", "n", "/ep", "/ei", "/h", "/ei/profile_n"},
-        {NULL, NULL, NULL, "/ep", "/ei", "/h", "/ep"},
-        {NULL, NULL, NULL, NULL, "/ei", "/h", "/ei/profile_default"},
-        {NULL, NULL, NULL, "", "", "/h", "/h/.ipython/profile_default"},
-        {NULL, NULL, "n", NULL, NULL, "/h", "/h/.ipython/profile_n"},
-        {NULL, "/i", NULL, NULL, NULL, "/h", "/i/profile_default"},
-        {"rel/p", NULL, NULL, NULL, NULL, "/h", "/tmp/rel/p"},
-        {NULL, NULL, "a/b", NULL, NULL, "/h", NULL},
-    };
-    char *home = strdup(getenv("HOME") ? getenv("HOME") : "/");
-
-    (void)state;
-    CHECK_EQ(chdir("/tmp"), 0);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const char *const env[][2] = {{"IPP_PROFILE_DIR", rows[i].env_dir},
-                                      {"IPYTHONDIR", rows[i].env_ipython},
-                                      {"HOME", rows[i].env_home}};
-        char *dir = NULL;
-        int err;
-
-        for (size_t e = 0; e < 3; e++)
-            if (env[e][1] != NULL)
-                setenv(env[e][0], env[e][1], 1);
-            else
-                unsetenv(env[e][0]);
-        err = ipmpi_profile_locate(rows[i].dir, rows[i].ipython, rows[i].name,
-                                   &dir);
-        if (rows[i].want == NULL) {
-            CHECK_EQ(err, IPMPI_EINVAL);
-            continue;
-        }
-        CHECK_EQ(err, 0);
-        CHECK_STR(dir, rows[i].want);
-        free(dir);
-    }
-    setenv("HOME", home, 1);
-    free(home);
 }
 
 static void the_tree_is_made(void **state)
@@ -198,7 +150,6 @@ static void a_directory_that_may_not_be_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_profile_is_located),
         IN_SCRATCH(the_tree_is_made),
         IN_SCRATCH(a_second_start_is_refused),
         IN_SCRATCH(a_dead_holder_is_replaced),
