@@ -202,9 +202,11 @@ void ipmpi_request_release(struct ipmpi_request **request)
 
 json_t *ipmpi_request_content(struct ipmpi_request *request)
 {
-    if (!request->content_tried &&
-        ipmpi_json_load(&request->parts.at[IPMPI_PART_CONTENT],
-                        &request->content) != IPMPI_ENOMEM)
+    if (!request->content_tried) {
         request->content_tried = true;
+        if (ipmpi_json_load(&request->parts.at[IPMPI_PART_CONTENT],
+                            &request->content) != 0)
+            request->content = NULL;
+    }
     return request->content;
 }

@@ -88,7 +88,7 @@ struct ipmpi_request *ipmpi_request_share(struct ipmpi_request *request);
 void ipmpi_request_release(struct ipmpi_request **request);
 
 /* The content as a JSON object, parsed at the first call; borrowed from the
- * request. NULL if it is not an object (or memory ran out then). The opener's
+ * request. NULL if it is not an object, or memory ran out. The opener's
  * thread only. */
 json_t *ipmpi_request_content(struct ipmpi_request *request);
 

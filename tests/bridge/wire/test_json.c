@@ -6,6 +6,7 @@
 
 #include "runtime/base/error.h"
 #include "tests/check.h"
+#include "tests/fault.h"
 
 #define BAD "\xef\xbf\xbd" /* U+FFFD */
 
@@ -149,6 +150,35 @@ static void an_error_content(void **state)
     json_decref(content);
 }
 
+static void memory_runs_out(void **state)
+{
+    unsigned nth = 1;
+    bool fired;
+
+    (void)state;
+    do {
+        struct ipmpi_frame dumped = {0};
+        json_t *content;
+        int err = 0;
+
+        fault_arm(nth++);
+        content = ipmpi_json_error("KeyError", "'No such \xff'");
+        if (content != NULL)
+            err = ipmpi_json_dump(content, &dumped);
+        fired = fault_disarm();
+        CHECK(fired || (content != NULL && err == 0));
+        CHECK_EQ(dumped.owner == NULL, content == NULL || err != 0);
+        ipmpi_buffer_release(&dumped.owner);
+        json_decref(content);
+    } while (fired);
+    CHECK(nth > 10);
+}
+
+static void *jansson_malloc(size_t len)
+{
+    return malloc(len);
+}
+
 static void a_string_or_the_fallback(void **state)
 {
     json_t *object = json_loads("{\"a\":\"x\",\"n\":1,\"z\":\"x\\u0000y\"}",
@@ -170,7 +200,9 @@ int main(void)
         cmocka_unit_test(an_integer_of_a_thousand_digits),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(an_error_content),
+        cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(a_string_or_the_fallback),
     };
+    json_set_alloc_funcs(jansson_malloc, free);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

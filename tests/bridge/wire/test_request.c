@@ -3,10 +3,12 @@
 #include "bridge/wire/request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "tests/bridge/wire/message.h"
+#include "tests/fault.h"
 
 static const struct ipmpi_limits limits = IPMPI_LIMITS_DEFAULT;
 
@@ -287,7 +289,42 @@ static void limits_hold(void **state)
     }
 }
 
+static void memory_runs_out(void **state)
+{
+    struct fixture *f = *state;
+    unsigned nth = 1;
+    bool fired;
+
+    do {
+        struct ipmpi_request *req = NULL;
+        size_t n;
+        int err;
+
+        make(f,
+             &(struct test_message){.ident = "u",
+                                    .metadata = "{\"targets\": [[\"u\", 0]]}",
+                                    .content = "{\"code\": \"1\", \"big\": "
+                                               "18446744073709551616}"});
+        n = f->msg.n;
+        fault_arm(nth++);
+        err = ipmpi_request_open(&f->msg, f->key, NULL, &limits, &req);
+        if (err == 0)
+            ipmpi_request_content(req);
+        fired = fault_disarm();
+        CHECK_EQ(req == NULL, err != 0);
+        CHECK_EQ(f->msg.n, err == 0 ? 0 : n);
+        CHECK(fired || err == 0);
+        ipmpi_request_release(&req);
+    } while (fired);
+    CHECK(nth > 30);
+}
+
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+static void *jansson_malloc(size_t len)
+{
+    return malloc(len);
+}
 
 int main(void)
 {
@@ -302,6 +339,8 @@ int main(void)
         IN_FIXTURE(a_replay),
         IN_FIXTURE(without_a_key_all_pass),
         IN_FIXTURE(limits_hold),
+        IN_FIXTURE(memory_runs_out),
     };
+    json_set_alloc_funcs(jansson_malloc, free);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,15 @@
 /* Composed messages: frames, header, signature, memory; and JSON escapes. */
 #include "runtime/message/compose.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/message/date.h"
 #include "tests/check.h"
+#include "tests/fault.h"
 
 #define DATE_US (1767323045LL * 1000000 + 6)
 
@@ -128,6 +131,82 @@ static void without_a_key_the_signature_is_empty(void **state)
     ipmpi_key_destroy(&none);
 }
 
+static void memory_runs_out(void **state)
+{
+    struct fixture *f = *state;
+    const struct ipmpi_frame content = lent("{\"c\":2}");
+    struct ipmpi_frames empty = {0};
+    unsigned nth = 1;
+    bool fired;
+
+    do {
+        struct ipmpi_composer *composer = NULL;
+        int err;
+
+        fault_arm(nth++);
+        err = ipmpi_composer_create(f->key, "s", "u", &composer);
+        if (err == 0)
+            err = ipmpi_compose(composer, "t", 0, NULL, NULL, &content, &empty);
+        fired = fault_disarm();
+        CHECK_EQ(err, fired ? IPMPI_ENOMEM : 0);
+        CHECK_EQ(empty.n, fired ? 0 : 5);
+        ipmpi_frames_clear(&empty);
+        ipmpi_composer_destroy(&composer);
+    } while (fired);
+    CHECK(nth > 5);
+}
+
+enum { THREADS = 4, EACH = 1000 };
+
+struct share_of_work {
+    struct ipmpi_composer *composer;
+    unsigned char seen[THREADS * EACH]; /* by number of the message */
+};
+
+static void *compose_some(void *arg)
+{
+    static const char first[] = "{\"msg_id\":\"ab\\\"cd_";
+    struct share_of_work *work = arg;
+
+    for (int i = 0; i < EACH; i++) {
+        struct ipmpi_frames out = {0};
+        unsigned long number;
+
+        if (ipmpi_compose(work->composer, "t", 0, NULL, NULL, NULL, &out) != 0)
+            return NULL;
+        number =
+            strtoul((const char *)out.at[1].data + strlen(first), NULL, 10);
+        work->seen[number % (THREADS * EACH)]++;
+        ipmpi_frames_clear(&out);
+    }
+    return work;
+}
+
+static void threads_share_a_composer(void **state)
+{
+    static struct share_of_work work[THREADS];
+    struct fixture *f = *state;
+    pthread_t threads[THREADS];
+
+    for (int t = 0; t < THREADS; t++) {
+        work[t].composer = f->composer;
+        CHECK_EQ(pthread_create(&threads[t], NULL, compose_some, &work[t]), 0);
+    }
+    for (int t = 0; t < THREADS; t++) {
+        void *result;
+
+        CHECK_EQ(pthread_join(threads[t], &result), 0);
+        CHECK(result != NULL);
+    }
+    for (int i = 0; i < THREADS * EACH; i++) { /* each number once */
+        int times = 0;
+
+        for (int t = 0; t < THREADS; t++)
+            times += work[t].seen[i];
+        CHECK_EQ(times, 1);
+    }
+}
+
 static void text_is_escaped(void **state)
 {
     static const struct {
@@ -178,6 +257,9 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_key_the_signature_is_empty,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_runs_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_share_a_composer, setup,
+                                        teardown),
         cmocka_unit_test(text_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
