@@ -21,15 +21,28 @@
 
 struct ipmpi_comm; /* opaque */
 
+/* Zero-initialised is a good choice. */
+struct ipmpi_comm_options {
+    uint32_t protocol;     /* version of what the caller will send: must be
+                            * the same on all ranks */
+    uint32_t bell_ipv4_be; /* this host's address for the bells of other hosts;
+                            * used only if the job spans hosts. 0: none, then
+                            * other hosts cannot wake this rank */
+};
+
 /* Initialises MPI (thread level multiple) and makes the runtime's and the
  * engines' communicators. Collective over all ranks of the job; blocks until
- * all have come. Logs the reason of a failure: IPMPI_EMPI, IPMPI_ENOMEM,
- * IPMPI_ESYS, IPMPI_EVERSION (the ranks run different builds). */
-int ipmpi_comm_open(struct ipmpi_comm **comm_out);
+ * all have come. `options` (lent) may be NULL. Logs the reason of a failure:
+ * IPMPI_EMPI, IPMPI_ENOMEM, IPMPI_ESYS, IPMPI_EVERSION (the ranks run
+ * different versions). */
+int ipmpi_comm_open(const struct ipmpi_comm_options *options,
+                    struct ipmpi_comm **comm_out);
 
-/* Finalises MPI; collective over the living ranks. With dead ranks it gives up
- * after `wait_ms` and returns IPMPI_ETIMEOUT: the caller then leaves by
- * _exit(). */
+/* Lets what was sent leave, then finalises MPI; collective over the living
+ * ranks. What has come and was not handed out is lost. MPI_Finalize runs in a
+ * thread of its own: with dead ranks it may never return, so after `wait_ms`
+ * this gives up with IPMPI_ETIMEOUT, and the caller leaves by _exit(). No
+ * other thread may be inside MPI. */
 int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms);
 
 int ipmpi_comm_rank(const struct ipmpi_comm *comm);
@@ -41,12 +54,15 @@ ipmpi_comm_address(const struct ipmpi_comm *comm, int rank);
 
 /* Sends `frames` (given: moved away, empty afterwards; also on failure) to
  * `dest`, and rings if it may sleep. Never blocks. IPMPI_EDEAD: dest was
- * marked dead. IPMPI_ENOMEM. */
+ * marked dead. IPMPI_ETOOBIG: more than 2^24 frames, or a frame above 2^46
+ * bytes. IPMPI_EINVAL: no such rank. IPMPI_ENOMEM. */
 int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
                     struct ipmpi_frames *frames);
 
 /* Called for each message that arrives; may move `frames` away, what it leaves
- * is cleared. It may send, not progress. */
+ * is cleared. It may send and mark dead, not progress. Frames from 16 KiB on
+ * are buffers of exactly their size; the others of one message share one, and
+ * each starts at a multiple of 8. */
 typedef void ipmpi_receive_fn(void *ctx, int source,
                               struct ipmpi_frames *frames);
 
@@ -60,15 +76,22 @@ unsigned ipmpi_comm_progress(struct ipmpi_comm *comm, unsigned budget,
  *   2. poll() on ipmpi_comm_fds() and the caller's own, at most `wait` ms
  *      (-1: as long as the caller likes; 0: something has come, do not sleep)
  *   3. ipmpi_comm_after_sleep(comm, ...)      drains the bell
- * The short adaptive spin before a sleep happens inside step 1. */
+ * The short adaptive spin before a sleep happens inside step 1. Take these
+ * steps also when there is work (with a poll of 0 ms): notices come in step 3.
+ * While large messages are under way step 1 returns 0, so that both ends keep
+ * MPI moving; with nothing under way a rank wakes once in 5 s. */
 int ipmpi_comm_before_sleep(struct ipmpi_comm *comm);
 int ipmpi_comm_fds(const struct ipmpi_comm *comm, int fds_out[2]);
 void ipmpi_comm_after_sleep(struct ipmpi_comm *comm, ipmpi_notice_fn *notice_fn,
                             void *ctx);
 
-/* The peer will never answer: its sends are abandoned (their memory is kept
- * until the end, since MPI may still read it), later sends fail. */
+/* The peer will never answer: sends to it are abandoned (their memory is kept
+ * until the end, since MPI may still read it), later sends fail, and nothing
+ * from it is handed out any more: progress first if its last words matter.
+ * The transport does this itself to a peer that sends nonsense or that MPI
+ * gives up; it logs that. */
 void ipmpi_comm_mark_dead(struct ipmpi_comm *comm, int peer);
+bool ipmpi_comm_is_dead(const struct ipmpi_comm *comm, int peer);
 
 /* Bytes handed to send and not yet taken by MPI, all peers or one (-1: all). */
 size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);
@@ -76,5 +99,18 @@ size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);
 /* The engines' own communicator for user code (rank = engine id), as the
  * integer value of its MPI_Comm handle; 0 on rank 0. Owned by comm. */
 uintptr_t ipmpi_comm_user_world(const struct ipmpi_comm *comm);
+
+/* What happened so far; for tests and metrics. */
+struct ipmpi_comm_counters {
+    uint64_t messages_sent, messages_received;
+    uint64_t packets_sent, packets_received; /* small messages share packets */
+    uint64_t sleeps;      /* times that before_sleep let the caller sleep */
+    uint64_t spins_hit;   /* times that the spin before it made it needless */
+    uint64_t bells_rung;  /* by this rank, */
+    uint64_t bells_again; /* of these, because nobody seemed to hear */
+};
+
+void ipmpi_comm_counters(const struct ipmpi_comm *comm,
+                         struct ipmpi_comm_counters *counters_out);
 
 #endif

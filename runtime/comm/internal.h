@@ -1,0 +1,198 @@
+/* What the files of the transport share. Nobody else includes this.
+ *
+ * Out: ipmpi_comm_send -> (queue of messages) -> flight: a packet and, after
+ *      it, the pieces of its large frames -> MPI.
+ * In:  MPI -> arrival: a packet and its pieces -> messages, in the order of
+ *      the arrivals of one source.
+ * Threads: the runtime thread only. */
+#ifndef IPMPI_COMM_INTERNAL_H
+#define IPMPI_COMM_INTERNAL_H
+
+#include <mpi.h>
+
+#include "runtime/base/log.h"
+#include "runtime/comm/awake.h"
+#include "runtime/comm/comm.h"
+#include "runtime/comm/packet.h"
+
+enum { IPMPI_TAG_PACKET = 1, IPMPI_TAG_PIECE = 2 };
+
+/* Packets, and pieces, on their way to (or from) one peer at one time. */
+#define IPMPI_FLIGHTS_MAX 32
+#define IPMPI_PIECES_MAX  16
+
+/* How long requests in flight keep a rank from sleeping when none completes:
+ * a large piece takes about this long on a slow network. */
+#define IPMPI_BUSY_PACKET_US 1000
+#define IPMPI_BUSY_PIECE_US  50000
+
+/* A list of frames that waits for its turn. */
+struct message {
+    struct message *next;
+    struct ipmpi_frames frames;
+    struct ipmpi_record_plan plan;
+};
+
+/* A packet on its way out. */
+struct flight {
+    struct flight *next; /* in the peer's stream, free list or graveyard */
+    int peer;
+    unsigned in_flight; /* requests */
+    bool streaming;     /* pieces are left to start */
+    bool abandoned;
+    size_t bytes; /* of frames, for unsent_bytes */
+    struct ipmpi_frames frames;
+    struct ipmpi_pieces pieces;
+    uint8_t *packet; /* `room`, or memory of its own */
+    _Alignas(8) uint8_t room[4096];
+};
+
+enum arrival_state {
+    ARRIVAL_MATCHED, /* no memory for the packet yet */
+    ARRIVAL_PACKET,  /* the packet is being received */
+    ARRIVAL_HERE,    /* received and checked; frames may lack memory */
+    ARRIVAL_PIECES,  /* large frames are being received */
+    ARRIVAL_COMPLETE,
+};
+
+/* A packet on its way in. */
+struct arrival {
+    struct arrival *next;
+    int source;
+    enum arrival_state state;
+    unsigned in_flight;
+    bool abandoned;
+    MPI_Message match;
+    size_t len;
+    struct ipmpi_buffer *packet;
+    struct ipmpi_packet_reader reader;
+    bool lone;                  /* one record: its frames are made at once */
+    struct ipmpi_frames frames; /* of a lone record */
+    struct ipmpi_pieces pieces;
+};
+
+struct peer {
+    struct ipmpi_bell_address address;
+    bool dead;
+    bool shared; /* the page of awake.h */
+
+    struct message *queue_first, **queue_end;
+    struct flight *stream_first, **stream_end;
+    unsigned n_flights, n_pieces_out;
+    size_t unsent;
+    uint32_t sent, confirmed; /* packets; the latter told by the peer */
+    bool watched;             /* in comm->watched */
+    bool ring_owed;           /* in comm->owed */
+    int64_t rung_us;
+
+    struct arrival *first, **end; /* undelivered, in order */
+    struct arrival *unread;       /* first that is not ARRIVAL_PIECES yet */
+    struct arrival *stream;       /* first whose pieces are not all posted */
+    unsigned n_pieces_in;
+    uint32_t taken, told;
+    bool ack_owed; /* in comm->acks */
+    struct peer *next_ready;
+    bool ready;
+};
+
+enum op_kind { OP_SEND_PACKET, OP_SEND_PIECE, OP_RECV_PACKET, OP_RECV_PIECE };
+
+struct op {
+    enum op_kind kind;
+    int peer;
+    int expected; /* bytes, of a receive */
+    void *what;   /* struct flight or struct arrival */
+};
+
+/* MPI requests and what they belong to; parallel arrays. */
+struct requests {
+    MPI_Request *at;
+    struct op *ops;
+    int *index;
+    MPI_Status *status;
+    struct op *done;
+    int n, cap;
+};
+
+/* Peers by number, each at most once. */
+struct peer_list {
+    int *at;
+    int n;
+};
+
+struct ipmpi_comm {
+    int rank, size;
+    MPI_Comm runtime;
+    MPI_Comm engines; /* user code's; MPI_COMM_NULL on rank 0 */
+    struct ipmpi_bell *bell;
+    struct ipmpi_awake *awake; /* NULL: no shared memory on this node */
+    struct peer *peers;
+    struct requests requests;
+    struct flight *free_flights;
+    struct arrival *free_arrivals;
+    unsigned n_free_flights, n_free_arrivals;
+    struct flight *dead_flights;
+    struct arrival *dead_arrivals;
+    size_t unsent;
+    bool starved; /* something failed for want of memory: try all again */
+    bool crowded;
+
+    struct peer *ready_first, **ready_end;
+
+    struct peer_list watched, owed, acks;
+    int64_t busy_until_us;
+    int64_t recheck_at_us;
+    int recheck_ms;
+    int64_t slept_at_us;
+    bool asleep;
+    unsigned spin_us;
+
+    struct ipmpi_log_limit bad_packet, no_memory;
+    struct ipmpi_comm_counters counters;
+};
+
+/* requests.c. Reserve makes room for one more, so that add cannot fail. */
+int ipmpi_requests_reserve(struct requests *requests);
+void ipmpi_requests_add(struct requests *requests, MPI_Request request,
+                        struct op op);
+/* Forgets the requests of a peer, calling `drop` for each. */
+void ipmpi_requests_abandon(struct ipmpi_comm *comm, int peer);
+/* Completes what can be; returns how many. */
+unsigned ipmpi_requests_progress(struct ipmpi_comm *comm);
+void ipmpi_requests_free(struct requests *requests);
+
+/* send.c */
+void ipmpi_send_done(struct ipmpi_comm *comm, const struct op *op);
+void ipmpi_send_ack(struct ipmpi_comm *comm, int dest);
+void ipmpi_send_retry(struct ipmpi_comm *comm);
+void ipmpi_send_abandon_op(struct ipmpi_comm *comm, const struct op *op);
+void ipmpi_send_abandon(struct ipmpi_comm *comm, int peer);
+void ipmpi_send_free(struct ipmpi_comm *comm);
+
+/* receive.c */
+bool ipmpi_receive_probe(struct ipmpi_comm *comm);
+bool ipmpi_receive_deliver(struct ipmpi_comm *comm, ipmpi_receive_fn *receive,
+                           void *ctx);
+void ipmpi_receive_done(struct ipmpi_comm *comm, const struct op *op,
+                        const MPI_Status *status);
+void ipmpi_receive_retry(struct ipmpi_comm *comm);
+void ipmpi_receive_abandon_op(struct ipmpi_comm *comm, const struct op *op);
+void ipmpi_receive_abandon(struct ipmpi_comm *comm, int peer);
+void ipmpi_receive_free(struct ipmpi_comm *comm);
+
+/* sleep.c. Wake after a packet; nudge for the rest. */
+void ipmpi_sleep_sent(struct ipmpi_comm *comm, int dest);
+void ipmpi_sleep_nudge(struct ipmpi_comm *comm, int peer);
+void ipmpi_sleep_taken(struct ipmpi_comm *comm, int source);
+void ipmpi_sleep_busy(struct ipmpi_comm *comm, int64_t for_us);
+void ipmpi_sleep_ring_owed(struct ipmpi_comm *comm, bool all);
+/* Looks for anything new without handing it out. */
+bool ipmpi_sleep_look(struct ipmpi_comm *comm);
+
+/* worlds.c */
+int ipmpi_worlds_open(struct ipmpi_comm *comm);
+
+/* MPI's own text, for a log line. Any thread that may call MPI. */
+const char *ipmpi_mpi_text(int code, char text[MPI_MAX_ERROR_STRING]);
+
+#endif

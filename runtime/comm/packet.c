@@ -1,0 +1,228 @@
+/* Packing frames into packets, and reading packets that may be corrupt.
+ *
+ * Invariant: every record, table and frame starts at a multiple of 8, so that
+ * whoever receives a struct in a frame may use it in place. */
+#include "runtime/comm/packet.h"
+
+#include <string.h>
+
+#include "runtime/base/error.h"
+
+static size_t pad8(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
+int ipmpi_record_plan(const struct ipmpi_frames *frames,
+                      struct ipmpi_record_plan *plan_out)
+{
+    size_t packed = 0, n_large = 0;
+
+    if (frames->n > IPMPI_FRAMES_MAX)
+        return IPMPI_ETOOBIG;
+    for (size_t i = 0; i < frames->n; i++) {
+        const size_t len = frames->at[i].len;
+
+        if (len > IPMPI_FRAME_MAX)
+            return IPMPI_ETOOBIG;
+        if (len >= IPMPI_LARGE_MIN || packed + pad8(len) > IPMPI_PACKED_MAX)
+            n_large += len > 0;
+        else
+            packed += pad8(len);
+    }
+    plan_out->n_large = n_large;
+    plan_out->record_bytes = sizeof(struct ipmpi_record_head) +
+                             frames->n * sizeof(uint64_t) + packed;
+    return 0;
+}
+
+uint8_t *ipmpi_record_write(uint8_t *at, const struct ipmpi_frames *frames,
+                            const struct ipmpi_record_plan *plan)
+{
+    const struct ipmpi_record_head head = {.n_frames = (uint32_t)frames->n,
+                                           .n_large = (uint32_t)plan->n_large,
+                                           .body = plan->record_bytes -
+                                                   sizeof(head)};
+    uint64_t *table = (uint64_t *)(at + sizeof(head));
+    uint8_t *bytes = (uint8_t *)(table + frames->n);
+    const uint8_t *const start = bytes;
+
+    memcpy(at, &head, sizeof(head));
+    for (size_t i = 0; i < frames->n; i++) {
+        const size_t len = frames->at[i].len, room = pad8(len);
+
+        if (len >= IPMPI_LARGE_MIN ||
+            (size_t)(bytes - start) + room > IPMPI_PACKED_MAX) {
+            table[i] = len | (len > 0 ? IPMPI_FRAME_LARGE : 0);
+            continue;
+        }
+        table[i] = len;
+        if (len == 0)
+            continue;
+        memcpy(bytes, frames->at[i].data, len);
+        memset(bytes + len, 0, room - len);
+        bytes += room;
+    }
+    return bytes;
+}
+
+const uint64_t *ipmpi_record_table(const uint8_t *record)
+{
+    return (const uint64_t *)(record + sizeof(struct ipmpi_record_head));
+}
+
+/* One record at `at`, with `left` bytes to the packet's end: its whole length,
+ * or 0 if it is not a record. */
+static size_t check_record(const uint8_t *at, size_t left, bool lone)
+{
+    struct ipmpi_record_head head;
+    const uint64_t *table;
+    size_t room, n_large = 0;
+
+    if (left < sizeof(head))
+        return 0;
+    memcpy(&head, at, sizeof(head));
+    left -= sizeof(head);
+    if (head.body > left || head.body % 8 != 0 ||
+        head.n_frames > head.body / sizeof(uint64_t))
+        return 0;
+    table = ipmpi_record_table(at);
+    room = head.body - head.n_frames * sizeof(uint64_t);
+    for (uint32_t i = 0; i < head.n_frames; i++) {
+        const uint64_t len = table[i] & ~IPMPI_FRAME_LARGE;
+
+        if (table[i] & IPMPI_FRAME_LARGE) {
+            if (len == 0 || len > IPMPI_FRAME_MAX)
+                return 0;
+            n_large++;
+        } else {
+            if (len > room || pad8(len) > room)
+                return 0;
+            room -= pad8(len);
+        }
+    }
+    if (room != 0 || n_large != head.n_large || (n_large > 0 && !lone))
+        return 0;
+    return sizeof(head) + head.body;
+}
+
+int ipmpi_packet_check(const void *data, size_t len,
+                       struct ipmpi_packet_reader *reader_out)
+{
+    const uint8_t *at = data;
+    struct ipmpi_packet_head head;
+
+    if (len < sizeof(head) || len > IPMPI_PACKET_MAX)
+        return IPMPI_EFRAME;
+    memcpy(&head, at, sizeof(head));
+    if (head.magic != IPMPI_PACKET_MAGIC)
+        return IPMPI_EFRAME;
+    at += sizeof(head);
+    len -= sizeof(head);
+    *reader_out = (struct ipmpi_packet_reader){at, at + len, head.n_records};
+    for (uint32_t i = 0; i < head.n_records; i++) {
+        const size_t used = check_record(at, len, head.n_records == 1);
+
+        if (used == 0)
+            return IPMPI_EFRAME;
+        at += used;
+        len -= used;
+    }
+    return len == 0 ? 0 : IPMPI_EFRAME;
+}
+
+/* Adds frame `i`: a view of the packet's memory, or new memory if large. */
+static int add_frame(struct ipmpi_frames *frames, uint64_t entry,
+                     struct ipmpi_buffer *bytes, size_t *offset)
+{
+    const size_t len = entry & ~IPMPI_FRAME_LARGE;
+    struct ipmpi_buffer *large;
+    int err;
+
+    if (len == 0)
+        return ipmpi_frames_add_static(frames, "", 0);
+    if (!(entry & IPMPI_FRAME_LARGE)) {
+        err = ipmpi_frames_add_view(frames, bytes, *offset, len);
+        *offset += pad8(len);
+        return err;
+    }
+    err = ipmpi_buffer_alloc(len, &large);
+    if (err != 0)
+        return err;
+    err = ipmpi_frames_add_view(frames, large, 0, len);
+    ipmpi_buffer_release(&large);
+    return err;
+}
+
+int ipmpi_packet_read(struct ipmpi_packet_reader *reader, bool lone,
+                      struct ipmpi_buffer *buffer,
+                      struct ipmpi_frames *frames_out)
+{
+    struct ipmpi_frames frames = {0};
+    struct ipmpi_buffer *bytes = NULL;
+    struct ipmpi_record_head head;
+    const uint64_t *table;
+    size_t offset, skip;
+    int err = 0;
+
+    if (reader->records_left == 0)
+        return IPMPI_EEMPTY;
+    memcpy(&head, reader->at, sizeof(head));
+    table = ipmpi_record_table(reader->at);
+    skip = sizeof(head) + head.n_frames * sizeof(uint64_t);
+    if (lone) {
+        bytes = ipmpi_buffer_share(buffer);
+        offset =
+            (size_t)(reader->at - (const uint8_t *)ipmpi_buffer_data(buffer)) +
+            skip;
+    } else {
+        const size_t len = sizeof(head) + head.body - skip;
+
+        err = ipmpi_buffer_alloc(len, &bytes);
+        if (err != 0)
+            return err;
+        memcpy(ipmpi_buffer_data(bytes), reader->at + skip, len);
+        offset = 0;
+    }
+    for (uint32_t i = 0; i < head.n_frames && err == 0; i++)
+        err = add_frame(&frames, table[i], bytes, &offset);
+    ipmpi_buffer_release(&bytes);
+    if (err != 0) {
+        ipmpi_frames_clear(&frames);
+        return err;
+    }
+    reader->at += sizeof(head) + head.body;
+    reader->records_left--;
+    *frames_out = frames;
+    return 0;
+}
+
+bool ipmpi_pieces_left(struct ipmpi_pieces *pieces)
+{
+    while (pieces->frame < pieces->frames->n &&
+           !(pieces->table[pieces->frame] & IPMPI_FRAME_LARGE))
+        pieces->frame++;
+    return pieces->frame < pieces->frames->n;
+}
+
+bool ipmpi_pieces_next(struct ipmpi_pieces *pieces, const uint8_t **data_out,
+                       size_t *len_out)
+{
+    const struct ipmpi_frame *frame;
+    size_t len;
+
+    if (!ipmpi_pieces_left(pieces))
+        return false;
+    frame = &pieces->frames->at[pieces->frame];
+    len = frame->len - pieces->offset;
+    if (len > IPMPI_PIECE_MAX)
+        len = IPMPI_PIECE_MAX;
+    *data_out = frame->data + pieces->offset;
+    *len_out = len;
+    pieces->offset += len;
+    if (pieces->offset == frame->len) {
+        pieces->frame++;
+        pieces->offset = 0;
+    }
+    return true;
+}

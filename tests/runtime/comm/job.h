@@ -1,0 +1,136 @@
+/* What the transport's tests share: one open transport per process, waiting
+ * with a deadline, and messages whose content tells who sent them and when. */
+#ifndef IPMPI_TESTS_COMM_JOB_H
+#define IPMPI_TESTS_COMM_JOB_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/comm/comm.h"
+#include "tests/check.h"
+
+#define JOB_DEADLINE_US ((int64_t)40 * 1000000)
+
+static struct ipmpi_comm *job;
+static int job_rank, job_size;
+
+typedef bool job_until_fn(void *ctx);
+
+/* Turns, sleeping as the product does, until `until` holds. */
+static bool job_wait(job_until_fn *until, ipmpi_receive_fn *receive, void *ctx)
+{
+    const int64_t deadline = ipmpi_clock_now_us() + JOB_DEADLINE_US;
+
+    while (!until(ctx)) {
+        struct pollfd fds[2];
+        int at[2], n, wait;
+
+        if (ipmpi_clock_now_us() > deadline)
+            return false;
+        if (ipmpi_comm_progress(job, 64, receive, ctx) > 0)
+            continue;
+        wait = ipmpi_comm_before_sleep(job);
+        n = ipmpi_comm_fds(job, at);
+        for (int i = 0; i < n; i++)
+            fds[i] = (struct pollfd){.fd = at[i], .events = POLLIN};
+        poll(fds, (nfds_t)n, wait < 0 || wait > 1000 ? 1000 : wait);
+        ipmpi_comm_after_sleep(job, NULL, NULL);
+    }
+    return true;
+}
+
+static bool job_all_sent(void *ctx)
+{
+    (void)ctx;
+    return ipmpi_comm_unsent_bytes(job, -1) == 0;
+}
+
+/* Byte `at` of frame `frame` of message `seq` from `source`. */
+static uint8_t job_byte(int source, unsigned seq, size_t frame, size_t at)
+{
+    return (uint8_t)((unsigned)source * 31 + seq * 7 + frame * 13 +
+                     (at >> 12) * 5 + at);
+}
+
+/* Appends a frame of `len` bytes that job_check_frame recognises. */
+static void job_add_frame(struct ipmpi_frames *frames, unsigned seq, size_t len)
+{
+    struct ipmpi_buffer *buffer;
+    const size_t frame = frames->n;
+    uint8_t *data;
+
+    CHECK_EQ(ipmpi_buffer_alloc(len, &buffer), 0);
+    data = ipmpi_buffer_data(buffer);
+    for (size_t i = 0; i < len; i++)
+        data[i] = job_byte(job_rank, seq, frame, i);
+    CHECK_EQ(ipmpi_frames_add_view(frames, buffer, 0, len), 0);
+    ipmpi_buffer_release(&buffer);
+}
+
+static void job_check_frame(const struct ipmpi_frames *frames, size_t frame,
+                            int source, unsigned seq, size_t len)
+{
+    const uint8_t *data = frames->at[frame].data;
+    size_t wrong = 0;
+
+    CHECK_EQ(frames->at[frame].len, len);
+    CHECK_EQ((uintptr_t)data % 8 == 0 || len == 0, 1);
+    for (size_t i = 0; i < len; i++)
+        wrong += data[i] != job_byte(source, seq, frame, i);
+    CHECK_EQ(wrong, 0);
+}
+
+/* A barrier of the transport's own messages, through rank 0. */
+struct job_barrier {
+    int here, gone;
+};
+
+static void job_barrier_receive(void *ctx, int source,
+                                struct ipmpi_frames *frames)
+{
+    struct job_barrier *barrier = ctx;
+
+    (void)source;
+    CHECK_EQ(frames->n, 0);
+    barrier->here++;
+}
+
+static bool job_barrier_passed(void *ctx)
+{
+    struct job_barrier *barrier = ctx;
+
+    return barrier->here == (job_rank == 0 ? job_size - 1 : 1);
+}
+
+static void job_barrier(void)
+{
+    struct job_barrier barrier = {0};
+    struct ipmpi_frames none = {0};
+
+    if (job_rank != 0)
+        CHECK_EQ(ipmpi_comm_send(job, 0, &none), 0);
+    CHECK(job_wait(job_barrier_passed, job_barrier_receive, &barrier));
+    for (int i = 1; i < job_size && job_rank == 0; i++)
+        CHECK_EQ(ipmpi_comm_send(job, i, &none), 0);
+}
+
+static int job_open(void **state)
+{
+    (void)state;
+    if (ipmpi_comm_open(NULL, &job) != 0)
+        return -1;
+    job_rank = ipmpi_comm_rank(job);
+    job_size = ipmpi_comm_size(job);
+    return 0;
+}
+
+static int job_close(void **state)
+{
+    (void)state;
+    return ipmpi_comm_close(&job, 20000);
+}
+
+#endif
