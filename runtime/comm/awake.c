@@ -19,7 +19,7 @@
  * by MPI: a fragment may wait in the sender for room, a connection for its
  * other end, another thread of the sleeper may be in MPI just then. So a
  * sender that has not seen its packets counted as taken looks again after 1,
- * 10, 100, 1000 ms and then every 5 s, and rings once more (sleep.c). */
+ * 4, 16, .. ms, in the end every 5 s, and rings once more (sleep.c). */
 #include "runtime/comm/awake.h"
 
 #include <errno.h>

@@ -17,12 +17,20 @@
 
 enum { IPMPI_TAG_PACKET = 1, IPMPI_TAG_PIECE = 2 };
 
-/* Packets, and pieces, on their way to (or from) one peer at one time. */
+/* Packets on their way to one peer at one time. */
 #define IPMPI_FLIGHTS_MAX 32
-#define IPMPI_PIECES_MAX  16
+/* Note [window]. Bytes of pieces on their way to (or from) one peer, and to
+ * all peers, at one time. MPI tells only of whole pieces, and shares its pace
+ * among all that it was given: small windows make sure that something
+ * completes often while data moves, so that a rank can tell moving from
+ * stuck, spins only in the first case, and sleeps in the second. Receives
+ * have no window for all peers: every piece that was started must find its
+ * receive posted, or ranks could wait for each other in a ring. */
+#define IPMPI_PEER_WINDOW ((size_t)4 * 1024 * 1024)
+#define IPMPI_WINDOW      ((size_t)16 * 1024 * 1024)
 
 /* How long requests in flight keep a rank from sleeping when none completes:
- * a large piece takes about this long on a slow network. */
+ * a window takes about this long on a slow network. */
 #define IPMPI_BUSY_PACKET_US 1000
 #define IPMPI_BUSY_PIECE_US  50000
 
@@ -78,7 +86,8 @@ struct peer {
 
     struct message *queue_first, **queue_end;
     struct flight *stream_first, **stream_end;
-    unsigned n_flights, n_pieces_out;
+    unsigned n_flights;
+    size_t piece_bytes_out;
     size_t unsent;
     uint32_t sent, confirmed; /* packets; the latter told by the peer */
     bool watched;             /* in comm->watched */
@@ -88,7 +97,7 @@ struct peer {
     struct arrival *first, **end; /* undelivered, in order */
     struct arrival *unread;       /* first that is not ARRIVAL_PIECES yet */
     struct arrival *stream;       /* first whose pieces are not all posted */
-    unsigned n_pieces_in;
+    size_t piece_bytes_in;
     uint32_t taken, told;
     bool ack_owed; /* in comm->acks */
     struct peer *next_ready;
@@ -100,8 +109,8 @@ enum op_kind { OP_SEND_PACKET, OP_SEND_PIECE, OP_RECV_PACKET, OP_RECV_PIECE };
 struct op {
     enum op_kind kind;
     int peer;
-    int expected; /* bytes, of a receive */
-    void *what;   /* struct flight or struct arrival */
+    int bytes;
+    void *what; /* struct flight or struct arrival */
 };
 
 /* MPI requests and what they belong to; parallel arrays. */
@@ -134,6 +143,8 @@ struct ipmpi_comm {
     struct flight *dead_flights;
     struct arrival *dead_arrivals;
     size_t unsent;
+    size_t piece_bytes_out;
+    int turn_out; /* whose turn it is when the window opens */
     bool starved; /* something failed for want of memory: try all again */
     bool crowded;
 

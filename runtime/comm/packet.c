@@ -197,26 +197,27 @@ int ipmpi_packet_read(struct ipmpi_packet_reader *reader, bool lone,
     return 0;
 }
 
-bool ipmpi_pieces_left(struct ipmpi_pieces *pieces)
+size_t ipmpi_pieces_left(struct ipmpi_pieces *pieces)
 {
+    size_t len;
+
     while (pieces->frame < pieces->frames->n &&
            !(pieces->table[pieces->frame] & IPMPI_FRAME_LARGE))
         pieces->frame++;
-    return pieces->frame < pieces->frames->n;
+    if (pieces->frame == pieces->frames->n)
+        return 0;
+    len = pieces->frames->at[pieces->frame].len - pieces->offset;
+    return len < IPMPI_PIECE_MAX ? len : IPMPI_PIECE_MAX;
 }
 
 bool ipmpi_pieces_next(struct ipmpi_pieces *pieces, const uint8_t **data_out,
                        size_t *len_out)
 {
-    const struct ipmpi_frame *frame;
-    size_t len;
+    const size_t len = ipmpi_pieces_left(pieces);
+    const struct ipmpi_frame *frame = &pieces->frames->at[pieces->frame];
 
-    if (!ipmpi_pieces_left(pieces))
+    if (len == 0)
         return false;
-    frame = &pieces->frames->at[pieces->frame];
-    len = frame->len - pieces->offset;
-    if (len > IPMPI_PIECE_MAX)
-        len = IPMPI_PIECE_MAX;
     *data_out = frame->data + pieces->offset;
     *len_out = len;
     pieces->offset += len;

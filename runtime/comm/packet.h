@@ -23,7 +23,7 @@
 #define IPMPI_FRAMES_MAX   ((size_t)1 << 24)
 #define IPMPI_FRAME_MAX    ((uint64_t)1 << 46)
 #define IPMPI_PACKET_MAX   ((size_t)1 << 28)
-#define IPMPI_PIECE_MAX    ((size_t)4 * 1024 * 1024)
+#define IPMPI_PIECE_MAX    ((size_t)1024 * 1024)
 #define IPMPI_FRAME_LARGE  ((uint64_t)1 << 63)
 #define IPMPI_PACKET_MAGIC 0x69706d31u
 
@@ -87,7 +87,7 @@ struct ipmpi_pieces {
 bool ipmpi_pieces_next(struct ipmpi_pieces *pieces, const uint8_t **data_out,
                        size_t *len_out);
 
-/* Whether ipmpi_pieces_next has something to give. */
-bool ipmpi_pieces_left(struct ipmpi_pieces *pieces);
+/* The length of what ipmpi_pieces_next would give; 0: nothing. */
+size_t ipmpi_pieces_left(struct ipmpi_pieces *pieces);
 
 #endif

@@ -75,39 +75,64 @@ static void complete(struct ipmpi_comm *comm, struct arrival *arrival)
         ipmpi_sleep_taken(comm, arrival->source);
 }
 
-static void post_pieces(struct ipmpi_comm *comm, int source)
+/* Posts the receive of an arrival's next piece. */
+static int post_piece(struct ipmpi_comm *comm, struct arrival *arrival)
 {
-    struct peer *peer = &comm->peers[source];
-    struct arrival *arrival;
+    struct peer *peer = &comm->peers[arrival->source];
     const uint8_t *data;
     MPI_Request request;
     size_t len;
     int code;
 
-    while ((arrival = peer->stream) != peer->unread &&
-           peer->n_pieces_in < IPMPI_PIECES_MAX) {
-        if (arrival->state != ARRIVAL_PIECES ||
-            !ipmpi_pieces_left(&arrival->pieces)) {
-            peer->stream = arrival->next;
-            continue;
-        }
+    ipmpi_pieces_next(&arrival->pieces, &data, &len);
+    code = MPI_Irecv((void *)data, (int)len, MPI_BYTE, arrival->source,
+                     IPMPI_TAG_PIECE, comm->runtime, &request);
+    if (code != MPI_SUCCESS)
+        return code;
+    ipmpi_requests_add(
+        &comm->requests, request,
+        (struct op){OP_RECV_PIECE, arrival->source, (int)len, arrival});
+    arrival->in_flight++;
+    peer->piece_bytes_in += len;
+    return MPI_SUCCESS;
+}
+
+/* The first arrival of a source that has pieces to post. */
+static struct arrival *find_stream(struct peer *peer)
+{
+    while (peer->stream != peer->unread &&
+           (peer->stream->state != ARRIVAL_PIECES ||
+            ipmpi_pieces_left(&peer->stream->pieces) == 0))
+        peer->stream = peer->stream->next;
+    return peer->stream == peer->unread ? NULL : peer->stream;
+}
+
+/* Posts receives of pieces, in order, while the window is open. */
+static void post_pieces(struct ipmpi_comm *comm, int source)
+{
+    struct peer *peer = &comm->peers[source];
+    struct arrival *arrival;
+    bool posted = false;
+
+    while ((arrival = find_stream(peer)) != NULL &&
+           peer->piece_bytes_in + ipmpi_pieces_left(&arrival->pieces) <=
+               IPMPI_PEER_WINDOW) {
+        int code;
+
         if (ipmpi_requests_reserve(&comm->requests) != 0) {
             no_memory(comm, source);
-            return;
+            break;
         }
-        ipmpi_pieces_next(&arrival->pieces, &data, &len);
-        code = MPI_Irecv((void *)data, (int)len, MPI_BYTE, source,
-                         IPMPI_TAG_PIECE, comm->runtime, &request);
+        code = post_piece(comm, arrival);
         if (code != MPI_SUCCESS) {
             failed(comm, source, code);
             return;
         }
-        ipmpi_requests_add(
-            &comm->requests, request,
-            (struct op){OP_RECV_PIECE, source, (int)len, arrival});
-        arrival->in_flight++;
-        peer->n_pieces_in++;
+        posted = true;
+    }
+    if (posted) {
         ipmpi_sleep_busy(comm, IPMPI_BUSY_PIECE_US);
+        ipmpi_sleep_nudge(comm, source);
     }
 }
 
@@ -129,7 +154,7 @@ static bool read_arrival(struct ipmpi_comm *comm, struct arrival *arrival)
             .table =
                 ipmpi_record_table(packet + sizeof(struct ipmpi_packet_head))};
     }
-    if (arrival->lone && ipmpi_pieces_left(&arrival->pieces))
+    if (arrival->lone && ipmpi_pieces_left(&arrival->pieces) > 0)
         arrival->state = ARRIVAL_PIECES;
     else
         complete(comm, arrival);
@@ -143,7 +168,6 @@ static void advance(struct ipmpi_comm *comm, int source)
 {
     struct peer *peer = &comm->peers[source];
     struct arrival *arrival;
-    bool pieces = false;
 
     while (!peer->dead && (arrival = peer->unread) != NULL) {
         if (arrival->state == ARRIVAL_MATCHED)
@@ -151,7 +175,6 @@ static void advance(struct ipmpi_comm *comm, int source)
         if (peer->dead || arrival->state != ARRIVAL_HERE ||
             !read_arrival(comm, arrival))
             break;
-        pieces |= arrival->state == ARRIVAL_PIECES;
         peer->unread = arrival->next;
     }
     if (peer->dead)
@@ -159,8 +182,6 @@ static void advance(struct ipmpi_comm *comm, int source)
     post_pieces(comm, source);
     if (peer->dead)
         return;
-    if (pieces)
-        ipmpi_sleep_nudge(comm, source);
     if (!peer->ready && peer->first != NULL &&
         peer->first->state == ARRIVAL_COMPLETE) {
         peer->ready = true;
@@ -353,7 +374,7 @@ void ipmpi_receive_done(struct ipmpi_comm *comm, const struct op *op,
     if (arrival->abandoned || peer->dead)
         return;
     MPI_Get_count(status, MPI_BYTE, &len);
-    if (len != op->expected) {
+    if (len != op->bytes) {
         corrupt(comm, op->peer, "less than it announced");
         return;
     }
@@ -361,8 +382,9 @@ void ipmpi_receive_done(struct ipmpi_comm *comm, const struct op *op,
     if (op->kind == OP_RECV_PACKET) {
         check_packet(comm, arrival);
     } else {
-        peer->n_pieces_in--;
-        if (arrival->in_flight == 0 && !ipmpi_pieces_left(&arrival->pieces)) {
+        peer->piece_bytes_in -= (size_t)op->bytes;
+        if (arrival->in_flight == 0 &&
+            ipmpi_pieces_left(&arrival->pieces) == 0) {
             complete(comm, arrival);
             ipmpi_sleep_nudge(comm, op->peer); /* it may free its memory */
         }
@@ -402,7 +424,7 @@ void ipmpi_receive_abandon(struct ipmpi_comm *comm, int source)
     peer->end = &peer->first;
     peer->unread = NULL;
     peer->stream = NULL;
-    peer->n_pieces_in = 0;
+    peer->piece_bytes_in = 0;
 }
 
 void ipmpi_receive_free(struct ipmpi_comm *comm)

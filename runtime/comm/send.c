@@ -76,41 +76,84 @@ static void finish(struct ipmpi_comm *comm, struct flight *flight)
     free_flight(comm, flight);
 }
 
-/* Starts pieces of the peer's flights, in order, while there is room. */
-static void pump_pieces(struct ipmpi_comm *comm, int dest)
+/* See note [window]. A window that is empty takes any piece. */
+static bool window_open(const struct ipmpi_comm *comm, const struct peer *peer,
+                        size_t len)
+{
+    return comm->piece_bytes_out == 0 ||
+           (comm->piece_bytes_out + len <= IPMPI_WINDOW &&
+            peer->piece_bytes_out + len <= IPMPI_PEER_WINDOW);
+}
+
+/* Starts the next piece of the peer's first stream. */
+static int start_piece(struct ipmpi_comm *comm, int dest)
 {
     struct peer *peer = &comm->peers[dest];
-    struct flight *flight;
+    struct flight *flight = peer->stream_first;
     const uint8_t *data;
     MPI_Request request;
     size_t len;
     int code;
 
-    while ((flight = peer->stream_first) != NULL &&
-           peer->n_pieces_out < IPMPI_PIECES_MAX) {
+    ipmpi_pieces_next(&flight->pieces, &data, &len);
+    code = MPI_Isend(data, (int)len, MPI_BYTE, dest, IPMPI_TAG_PIECE,
+                     comm->runtime, &request);
+    if (code != MPI_SUCCESS)
+        return code;
+    ipmpi_requests_add(&comm->requests, request,
+                       (struct op){OP_SEND_PIECE, dest, (int)len, flight});
+    flight->in_flight++;
+    peer->piece_bytes_out += len;
+    comm->piece_bytes_out += len;
+    if (ipmpi_pieces_left(&flight->pieces) == 0) {
+        flight->streaming = false;
+        peer->stream_first = flight->next;
+        if (peer->stream_first == NULL)
+            peer->stream_end = &peer->stream_first;
+    }
+    return MPI_SUCCESS;
+}
+
+/* Starts pieces of the peer's flights, in order, while the windows are open.
+ * Returns whether it has started any. */
+static bool pump_pieces(struct ipmpi_comm *comm, int dest)
+{
+    struct peer *peer = &comm->peers[dest];
+    bool started = false;
+
+    while (peer->stream_first != NULL &&
+           window_open(comm, peer,
+                       ipmpi_pieces_left(&peer->stream_first->pieces))) {
+        int code;
+
         if (ipmpi_requests_reserve(&comm->requests) != 0) {
             comm->starved = true;
-            return;
+            break;
         }
-        if (!ipmpi_pieces_next(&flight->pieces, &data, &len))
-            return; /* cannot be: only flights with pieces left are here */
-        code = MPI_Isend(data, (int)len, MPI_BYTE, dest, IPMPI_TAG_PIECE,
-                         comm->runtime, &request);
+        code = start_piece(comm, dest);
         if (code != MPI_SUCCESS) {
             peer_failed(comm, dest, code);
-            return;
+            return false;
         }
-        ipmpi_requests_add(&comm->requests, request,
-                           (struct op){OP_SEND_PIECE, dest, 0, flight});
-        flight->in_flight++;
-        peer->n_pieces_out++;
+        started = true;
+    }
+    if (started) {
         ipmpi_sleep_busy(comm, IPMPI_BUSY_PIECE_US);
-        if (!ipmpi_pieces_left(&flight->pieces)) {
-            flight->streaming = false;
-            peer->stream_first = flight->next;
-            if (peer->stream_first == NULL)
-                peer->stream_end = &peer->stream_first;
-        }
+        ipmpi_sleep_nudge(comm, dest);
+    }
+    return started;
+}
+
+/* A window has opened: each peer in its turn. */
+static void pump_all_pieces(struct ipmpi_comm *comm)
+{
+    const int first = comm->turn_out;
+
+    for (int i = 0; i < comm->size; i++) {
+        const int dest = (first + i) % comm->size;
+
+        if (comm->peers[dest].stream_first != NULL && pump_pieces(comm, dest))
+            comm->turn_out = dest + 1;
     }
 }
 
@@ -315,12 +358,10 @@ void ipmpi_send_done(struct ipmpi_comm *comm, const struct op *op)
     if (flight->abandoned || peer->dead)
         return;
     if (op->kind == OP_SEND_PIECE) {
-        peer->n_pieces_out--;
+        peer->piece_bytes_out -= (size_t)op->bytes;
+        comm->piece_bytes_out -= (size_t)op->bytes;
         ipmpi_sleep_busy(comm, IPMPI_BUSY_PIECE_US);
-        if (peer->stream_first != NULL) {
-            pump_pieces(comm, op->peer);
-            ipmpi_sleep_nudge(comm, op->peer);
-        }
+        pump_all_pieces(comm);
     }
     if (flight->in_flight == 0 && !flight->streaming && !peer->dead) {
         finish(comm, flight);
@@ -355,10 +396,9 @@ void ipmpi_send_ack(struct ipmpi_comm *comm, int dest)
 
 void ipmpi_send_retry(struct ipmpi_comm *comm)
 {
-    for (int i = 0; i < comm->size; i++) {
-        pump_pieces(comm, i);
+    pump_all_pieces(comm);
+    for (int i = 0; i < comm->size; i++)
         pump_queue(comm, i);
-    }
 }
 
 void ipmpi_send_abandon_op(struct ipmpi_comm *comm, const struct op *op)
@@ -390,7 +430,8 @@ void ipmpi_send_abandon(struct ipmpi_comm *comm, int dest)
     comm->unsent -= peer->unsent;
     peer->unsent = 0;
     peer->n_flights = 0;
-    peer->n_pieces_out = 0;
+    comm->piece_bytes_out -= peer->piece_bytes_out;
+    peer->piece_bytes_out = 0;
 }
 
 void ipmpi_send_free(struct ipmpi_comm *comm)

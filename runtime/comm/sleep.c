@@ -3,9 +3,9 @@
  * A rank sleeps when there is nothing to hand out, nothing moved for a while,
  * and its flag says so (note [sleep] in awake.c). What a bell cannot promise,
  * the re-check does: packets not yet counted as taken by their receiver, and
- * requests in flight, shorten the sleep to 1, 10, 100, 1000 ms, then 5 s, and
- * each time the bell is rung again. With nothing of that kind a rank wakes
- * only every 5 s, for good measure.
+ * requests in flight, shorten the sleep to 1, 4, 16, .. ms (up to 100 ms with
+ * requests in flight, else 5 s), and each time the bell is rung again. With
+ * nothing of that kind a rank wakes only every 5 s, for good measure.
  *
  * Peers without the shared page (other nodes): their bell is rung at most
  * once in 100 us, and in any case before we sleep; they acknowledge what they
@@ -19,6 +19,7 @@
 #define SPIN_MAX_US    50
 #define RING_EVERY_US  100
 #define RECHECK_CAP_MS 5000
+#define MOVING_CAP_MS  100 /* with requests in flight */
 #define LOOKS_IN_ASLEEP                                   \
     3 /* an MPI probe may only see what the one before it \
        * took from the network */
@@ -195,6 +196,8 @@ static int choose_wait(struct ipmpi_comm *comm)
 {
     const int64_t now = ipmpi_clock_now_us();
 
+    const int cap_ms = comm->requests.n > 0 ? MOVING_CAP_MS : RECHECK_CAP_MS;
+
     sift_watched(comm);
     if (comm->watched.n == 0 && comm->requests.n == 0 && !comm->starved)
         return RECHECK_CAP_MS;
@@ -203,9 +206,9 @@ static int choose_wait(struct ipmpi_comm *comm)
         comm->recheck_at_us = now + 1000;
     } else if (now >= comm->recheck_at_us) {
         ring_watched(comm);
-        comm->recheck_ms *= 10;
-        if (comm->recheck_ms > RECHECK_CAP_MS)
-            comm->recheck_ms = RECHECK_CAP_MS;
+        comm->recheck_ms *= 4;
+        if (comm->recheck_ms > cap_ms)
+            comm->recheck_ms = cap_ms;
         comm->recheck_at_us = now + (int64_t)comm->recheck_ms * 1000;
     }
     return (int)((comm->recheck_at_us - now + 999) / 1000);

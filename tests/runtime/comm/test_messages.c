@@ -70,16 +70,20 @@ static bool all_here(void *ctx)
 
 static void send_shape(const struct shape *shape, unsigned seq)
 {
-    for (int dest = 0; dest < job_size; dest++) {
-        struct ipmpi_frames frames = {0};
+    struct ipmpi_frames frames = {0};
 
-        for (size_t i = 0; i < 6; i++)
-            for (size_t k = 0; k < shape->runs[i].times; k++)
-                job_add_frame(&frames, seq, shape->runs[i].len);
-        CHECK_EQ(ipmpi_comm_send(job, dest, &frames), 0);
-        CHECK_EQ(frames.n, 0);
-        CHECK(frames.at == NULL);
+    for (size_t i = 0; i < 6; i++)
+        for (size_t k = 0; k < shape->runs[i].times; k++)
+            job_add_frame(&frames, seq, shape->runs[i].len);
+    for (int dest = 0; dest < job_size; dest++) {
+        struct ipmpi_frames copy = {0};
+
+        CHECK_EQ(ipmpi_frames_add_from(&copy, &frames, 0, frames.n), 0);
+        CHECK_EQ(ipmpi_comm_send(job, dest, &copy), 0);
+        CHECK_EQ(copy.n, 0);
+        CHECK(copy.at == NULL);
     }
+    ipmpi_frames_clear(&frames);
 }
 
 static void shapes_arrive_in_order(void **state)
