@@ -1,0 +1,76 @@
+"""SIGINT and SIGTERM of an engine.
+
+An idle engine ignores SIGINT, a working one gets KeyboardInterrupt, an async
+cell is cancelled. Signals arrive on the main thread (the C side sees to it),
+so Python's handlers run between two bytecodes of user code.
+
+Invariant: outside `arm` .. `disarm` SIGINT raises nothing.
+Threads:   main only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import contextmanager
+
+log = logging.getLogger("ipmpi.engine")
+
+
+class Interrupts:
+    """Who is interrupted by what, now."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_term) -> None:
+        self._loop = loop
+        self._on_term = on_term
+        self._saved = None
+        self._armed = False
+
+    def install(self) -> None:
+        """Takes over both signals for the life of the engine."""
+        signal.signal(signal.SIGINT, self._ignore)
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def arm(self) -> None:
+        """From here on SIGINT raises KeyboardInterrupt."""
+        self._saved = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._armed = True
+
+    def disarm(self) -> None:
+        """Back to the handler from before `arm`; idempotent.
+
+        `signal.signal` runs pending handlers before it installs the new one,
+        so a late KeyboardInterrupt can come out of it: it came too late for
+        the user's code, which is over, and is dropped.
+        """
+        while self._armed:
+            try:
+                signal.signal(signal.SIGINT, self._saved)
+                self._armed = False
+            except KeyboardInterrupt:
+                log.info("SIGINT came as the request ended; ignored")
+
+    @contextmanager
+    def cancelling(self, task: asyncio.Task):
+        """While the cell `task` awaits, SIGINT cancels it; while its own code
+        runs, SIGINT raises KeyboardInterrupt there."""
+
+        def interrupt(signum, frame):
+            if asyncio.current_task(self._loop) is task:
+                raise KeyboardInterrupt
+            self._loop.call_soon_threadsafe(task.cancel)
+
+        saved = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, saved)
+
+    def _ignore(self, signum, frame) -> None:
+        log.warning("idle engine: SIGINT ignored; SIGTERM ends the engine")
+
+    def _terminate(self, signum, frame) -> None:
+        self._on_term()
+        if self._armed:  # ends the running request with an error reply
+            raise SystemExit("the engine was told to terminate")

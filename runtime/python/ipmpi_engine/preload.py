@@ -1,0 +1,66 @@
+"""Everything of an engine that can be had before it is one.
+
+A zygote calls `prepare()` once and forks; an engine without a zygote calls it
+itself. Importing costs half a second and tens of megabytes; after a fork it
+costs nothing and the pages are shared.
+
+Invariant: afterwards there is still one thread, no event loop, no ZMQ context,
+           and MPI is not initialised.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+
+from . import blas, mpi
+
+log = logging.getLogger("ipmpi.engine")
+
+# What every engine needs, and what the first tasks of most users import.
+_NEEDED = ("ipyparallel", "ipyparallel.controller.dependency",
+           "ipyparallel.util", "ipyparallel.client.remotefunction",
+           "ipyparallel.client.view", "ipyparallel.engine.datapub")
+_WELCOME = ("numpy", "numpy.random", "jedi", "concurrent.futures.thread",
+            "matplotlib_inline", "tornado.platform.asyncio", "cloudpickle")
+
+_kernel = None
+
+
+def prepare():
+    """Imports all, makes kernel and shell; returns the kernel, always the
+    same. ImportError says what must be installed."""
+    global _kernel
+    if _kernel is None:
+        with blas.single_threaded():
+            _import()
+        from .kernel import EngineKernel
+
+        _kernel = EngineKernel.instance()
+        _kernel.prepare()
+        mpi.import_unbound()
+    return _kernel
+
+
+def freeze() -> None:
+    """Before a fork: keeps the collector from touching what is shared."""
+    gc.collect()
+    gc.freeze()
+
+
+def _import() -> None:
+    for name in _WELCOME:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+        except Exception:  # a broken package must not take engines down
+            log.warning("cannot preload %s", name, exc_info=True)
+    for name in _NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as exc:
+            raise ImportError(
+                f"an engine needs the packages ipyparallel and ipykernel in "
+                f"its interpreter; {name} does not import: {exc}") from exc
