@@ -11,6 +11,9 @@
 #include "runtime/base/error.h"
 #include "runtime/comm/comm.h"
 #include "tests/check.h"
+#ifdef JOB_REMOTE /* pretends that the ranks are on different hosts */
+#include "runtime/comm/internal.h"
+#endif
 
 #define JOB_DEADLINE_US ((int64_t)40 * 1000000)
 
@@ -40,7 +43,8 @@ static void job_receive(void *ctx, int source, struct ipmpi_frames *frames)
 }
 
 /* Turns, sleeping as the product does, until `until` holds. */
-static bool job_wait(job_until_fn *until, ipmpi_receive_fn *receive, void *ctx)
+static inline bool job_wait(job_until_fn *until, ipmpi_receive_fn *receive,
+                            void *ctx)
 {
     const int64_t deadline = ipmpi_clock_now_us() + JOB_DEADLINE_US;
     struct job_receiver receiver = {receive, ctx};
@@ -63,7 +67,7 @@ static bool job_wait(job_until_fn *until, ipmpi_receive_fn *receive, void *ctx)
     return true;
 }
 
-static bool job_all_sent(void *ctx)
+static inline bool job_all_sent(void *ctx)
 {
     (void)ctx;
     return ipmpi_comm_unsent_bytes(job, -1) == 0;
@@ -130,7 +134,7 @@ static void job_barrier_send(int dest)
 }
 
 /* A barrier of the transport's own messages, through rank 0. */
-static void job_barrier(void)
+static inline void job_barrier(void)
 {
     if (job_rank != 0)
         job_barrier_send(0);
@@ -147,10 +151,14 @@ static int job_open(void **state)
         return -1;
     job_rank = ipmpi_comm_rank(job);
     job_size = ipmpi_comm_size(job);
+#ifdef JOB_REMOTE
+    for (int i = 0; i < job_size; i++)
+        job->peers[i].shared = false;
+#endif
     return 0;
 }
 
-static int job_close(void **state)
+static inline int job_close(void **state)
 {
     (void)state;
     return ipmpi_comm_close(&job, 20000);
