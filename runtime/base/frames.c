@@ -66,6 +66,19 @@ int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
     return 0;
 }
 
+int ipmpi_frames_add_frame(struct ipmpi_frames *frames,
+                           const struct ipmpi_frame *frame)
+{
+    int err = reserve(frames, 1);
+
+    if (err != 0)
+        return err;
+    frames->at[frames->n++] = *frame;
+    if (frame->owner != NULL)
+        ipmpi_buffer_share(frame->owner);
+    return 0;
+}
+
 int ipmpi_frames_add_from(struct ipmpi_frames *frames,
                           const struct ipmpi_frames *from, size_t first,
                           size_t n)

@@ -37,6 +37,11 @@ int ipmpi_frames_add_copy(struct ipmpi_frames *frames, const void *data,
 int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
                             size_t len);
 
+/* Appends one frame, sharing its memory (one without owner must outlive the
+ * list). IPMPI_ENOMEM: nothing changed. */
+int ipmpi_frames_add_frame(struct ipmpi_frames *frames,
+                           const struct ipmpi_frame *frame);
+
 /* Appends frames [first, first + n) of another list, sharing their memory.
  * IPMPI_ENOMEM: nothing changed. */
 int ipmpi_frames_add_from(struct ipmpi_frames *frames,

@@ -91,6 +91,9 @@ void ipmpi_options_clear(struct ipmpi_options *options);
 /* Writes the help or the version to stdout, as `action` says. */
 void ipmpi_options_show(enum ipmpi_action action);
 
+/* "leastload" and the like; static. */
+const char *ipmpi_options_scheme_name(enum ipmpi_scheme scheme);
+
 /* What an engine's Python side needs to know, as one JSON object:
  *   {"profile": str, "profile_dir": str, "ipython_dir": str,
  *    "cluster_id": str, "exec_lines": [str], "exec_files": [str],

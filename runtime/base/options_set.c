@@ -308,3 +308,12 @@ int ipmpi_options_set(const struct ipmpi_parse *parse, int key,
         return set_value(parse, key, value);
     }
 }
+
+const char *ipmpi_options_scheme_name(enum ipmpi_scheme scheme)
+{
+    for (size_t i = 0; schemes[i].word != NULL; i++) {
+        if (schemes[i].value == (int)scheme)
+            return schemes[i].word;
+    }
+    return "leastload";
+}
