@@ -1,0 +1,88 @@
+/* The hub: the controller's shared state, and the ways in which it speaks to
+ * clients and engines. Schedulers and request handlers work on it.
+ *
+ * Threads: rank 0's loop only. Nothing here blocks. */
+#ifndef IPMPI_HUB_HUB_H
+#define IPMPI_HUB_HUB_H
+
+#include <jansson.h>
+
+#include "bridge/hub/job.h"
+#include "bridge/hub/outlets.h"
+#include "bridge/hub/registry.h"
+#include "bridge/wire/request.h"
+#include "runtime/message/compose.h"
+
+struct ipmpi_taskdb;
+struct ipmpi_balanced;
+struct ipmpi_abort_memory;
+
+struct ipmpi_hub {
+    struct ipmpi_outlets out;
+    struct ipmpi_composer *composer; /* lent */
+    const struct ipmpi_key *key;     /* lent */
+    char session[64];                /* of messages made here */
+    uint64_t nresubmitted;
+    struct ipmpi_taskdb *db; /* lent */
+    struct ipmpi_registry registry;
+    struct ipmpi_ledger ledger;
+    struct ipmpi_balanced *balanced; /* its own room knows what is inside */
+    struct ipmpi_abort_memory *aborted;
+    bool shutdown_asked;
+};
+
+/* Replies to a request at the door it came by. `metadata` and `content` are
+ * lent (NULL: {}); `buffers` may be NULL and is cleared. Failure to make a
+ * reply is logged; there is nothing a caller could do. */
+void ipmpi_hub_reply(struct ipmpi_hub *hub, enum ipmpi_door door,
+                     const struct ipmpi_request *request, const char *msg_type,
+                     json_t *metadata, json_t *content,
+                     struct ipmpi_frames *buffers);
+
+/* The same with content that is JSON text already (lent). */
+void ipmpi_hub_reply_frame(struct ipmpi_hub *hub, enum ipmpi_door door,
+                           const struct ipmpi_request *request,
+                           const char *msg_type,
+                           const struct ipmpi_frame *content,
+                           struct ipmpi_frames *buffers);
+
+/* Replies with {"status":"error","ename":...}: compat 3.1. */
+void ipmpi_hub_reply_error(struct ipmpi_hub *hub, enum ipmpi_door door,
+                           const struct ipmpi_request *request,
+                           const char *msg_type, const char *ename,
+                           const char *evalue);
+
+/* Relays what an engine said (parts are moved away) to the client of
+ * `request`, with the engine's uuid before the delimiter if there is one. */
+void ipmpi_hub_relay(struct ipmpi_hub *hub, enum ipmpi_door door,
+                     const struct ipmpi_request *request,
+                     const struct ipmpi_engine *engine,
+                     struct ipmpi_frames *parts);
+
+/* Publishes on the notification door; `parent` may be NULL. */
+void ipmpi_hub_notify(struct ipmpi_hub *hub, const char *msg_type,
+                      const struct ipmpi_frame *parent, json_t *content);
+void ipmpi_hub_notify_registration(struct ipmpi_hub *hub,
+                                   const struct ipmpi_engine *engine);
+void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub,
+                                     const struct ipmpi_engine *engine);
+
+/* Sends a message of protocol.h; `more` (given, may be NULL) are the frames
+ * after the head. */
+void ipmpi_hub_tell_engine(struct ipmpi_hub *hub,
+                           const struct ipmpi_engine *engine,
+                           const struct ipmpi_msg_head *head,
+                           struct ipmpi_frames *more);
+
+/* Makes a reply to a job in the engine's place: an error when ename is given,
+ * else `{"status":"aborted"}`. The parts must be cleared or moved. engine may
+ * be NULL. IPMPI_ENOMEM. */
+int ipmpi_hub_make_reply(struct ipmpi_hub *hub, const struct ipmpi_job *job,
+                         const struct ipmpi_engine *engine, const char *ename,
+                         const char *evalue, struct ipmpi_reply *reply_out);
+
+/* The members of the reply's metadata that the request determines, as JSON
+ * text without braces (protocol.h, WORK). Appends one frame. IPMPI_ENOMEM. */
+int ipmpi_hub_add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out);
+
+#endif

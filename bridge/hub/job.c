@@ -1,0 +1,89 @@
+/* Jobs and the ledger. */
+#include "bridge/hub/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+
+/* The kind of work a msg_type asks for; 0 if an engine can't be asked. */
+static enum ipmpi_work_kind kind_of(const char *msg_type)
+{
+    if (strcmp(msg_type, "apply_request") == 0)
+        return IPMPI_WORK_APPLY;
+    if (strcmp(msg_type, "execute_request") == 0)
+        return IPMPI_WORK_EXECUTE;
+    if (strncmp(msg_type, "comm_", 5) == 0 &&
+        strcmp(msg_type, "comm_info_request") != 0)
+        return IPMPI_WORK_COMM;
+    return IPMPI_WORK_OTHER;
+}
+
+int ipmpi_job_create(struct ipmpi_ledger *ledger,
+                     const struct ipmpi_job_owner *owner,
+                     struct ipmpi_request *request, const char *msg_id,
+                     const struct ipmpi_frame *header,
+                     struct ipmpi_job **job_out)
+{
+    struct ipmpi_job *job;
+
+    if (msg_id == NULL)
+        msg_id = request->msg_id;
+    if (ipmpi_job_by_id(ledger, msg_id) != NULL)
+        return IPMPI_EEXIST;
+    job = calloc(1, sizeof(*job));
+    if (job == NULL)
+        return IPMPI_ENOMEM;
+    job->msg_id = strdup(msg_id);
+    if (job->msg_id == NULL) {
+        free(job);
+        return IPMPI_ENOMEM;
+    }
+    job->ref = ++ledger->last_ref;
+    job->owner = owner;
+    job->request = ipmpi_request_share(request);
+    job->header =
+        header != NULL ? *header : request->parts.at[IPMPI_PART_HEADER];
+    if (job->header.owner != NULL)
+        ipmpi_buffer_share(job->header.owner);
+    job->kind = kind_of(request->msg_type);
+    ledger->held_bytes += ipmpi_frames_bytes(&request->parts);
+    HASH_ADD(by_ref, ledger->by_ref, ref, sizeof(job->ref), job);
+    HASH_ADD_KEYPTR(by_id, ledger->by_id, job->msg_id, strlen(job->msg_id),
+                    job);
+    *job_out = job;
+    return 0;
+}
+
+void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
+{
+    struct ipmpi_job *j = *job;
+
+    IPMPI_ASSERT(j->state == IPMPI_JOB_HELD && j->engine == NULL);
+    HASH_DELETE(by_ref, ledger->by_ref, j);
+    HASH_DELETE(by_id, ledger->by_id, j);
+    ledger->held_bytes -= ipmpi_frames_bytes(&j->request->parts);
+    ipmpi_buffer_release(&j->header.owner);
+    ipmpi_request_release(&j->request);
+    free(j->msg_id);
+    free(j);
+    *job = NULL;
+}
+
+struct ipmpi_job *ipmpi_job_by_ref(const struct ipmpi_ledger *ledger,
+                                   uint64_t ref)
+{
+    struct ipmpi_job *found;
+
+    HASH_FIND(by_ref, ledger->by_ref, &ref, sizeof(ref), found);
+    return found;
+}
+
+struct ipmpi_job *ipmpi_job_by_id(const struct ipmpi_ledger *ledger,
+                                  const char *msg_id)
+{
+    struct ipmpi_job *found;
+
+    HASH_FIND(by_id, ledger->by_id, msg_id, strlen(msg_id), found);
+    return found;
+}

@@ -1,0 +1,95 @@
+/* A job: one request, or one target's share of a broadcast, from its arrival
+ * until it is decided. The ledger is the table of undecided jobs, by `ref`
+ * (our number, what engines answer to) and by msg_id.
+ *
+ * Rank 0 keeps each job until its outcome is known, so at every instant it can
+ * say where the job is, abort it, or give it to another engine.
+ *
+ * Threads: rank 0's loop only. Nothing blocks. */
+#ifndef IPMPI_HUB_JOB_H
+#define IPMPI_HUB_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "bridge/hub/outlets.h"
+#include "bridge/hub/registry.h"
+#include "bridge/wire/request.h"
+#include "runtime/base/frames.h"
+#include "runtime/engine/protocol.h"
+
+struct ipmpi_hub;
+struct ipmpi_job;
+
+/* What an engine (or rank 0 in its place) said to a job. */
+struct ipmpi_reply {
+    enum ipmpi_status status;
+    unsigned flags; /* IPMPI_REPLY_* */
+    int64_t started_us, completed_us;
+    /* signature, header, parent, metadata, content, buffers; no frame at all:
+     * nothing is to be said to the client */
+    struct ipmpi_frames parts;
+};
+
+/* The scheduler that a job belongs to. Both calls take the job over; it is
+ * detached from every engine. */
+struct ipmpi_job_owner {
+    const char *name; /* as the task database calls the queue, or NULL */
+    enum ipmpi_door door;
+    /* The job has its outcome. The reply is lent, its parts may be moved. */
+    void (*decided)(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                    struct ipmpi_engine *engine, struct ipmpi_reply *reply);
+    /* The engine that had it is gone; `started` tells whether it may have
+     * begun. */
+    void (*lost)(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                 struct ipmpi_engine *engine, bool started);
+};
+
+enum ipmpi_job_state {
+    IPMPI_JOB_HELD,    /* with its scheduler */
+    IPMPI_JOB_WAITING, /* in an engine's queue on rank 0 */
+    IPMPI_JOB_SENT,    /* at the engine */
+};
+
+struct ipmpi_job {
+    uint64_t ref;
+    const struct ipmpi_job_owner *owner;
+    struct ipmpi_request *request; /* one share */
+    char *msg_id;                  /* a broadcast's share has its own */
+    struct ipmpi_frame header;     /* as the engine shall see it; shares */
+    enum ipmpi_work_kind kind;
+    unsigned flags; /* IPMPI_WORK_* */
+    enum ipmpi_job_state state;
+    struct ipmpi_engine *engine; /* unless HELD */
+    void *data;                  /* the owner's */
+    struct ipmpi_job *prev, *next;
+    UT_hash_handle by_ref, by_id;
+};
+
+struct ipmpi_ledger {
+    struct ipmpi_job *by_ref, *by_id;
+    uint64_t last_ref;
+    size_t held_bytes; /* of the requests of undecided jobs */
+};
+
+/* Makes a HELD job. Takes one share of the request. msg_id NULL: the
+ * request's; header NULL: the request's, else it is shared. IPMPI_ENOMEM;
+ * IPMPI_EEXIST: an undecided job has this msg_id. */
+int ipmpi_job_create(struct ipmpi_ledger *ledger,
+                     const struct ipmpi_job_owner *owner,
+                     struct ipmpi_request *request, const char *msg_id,
+                     const struct ipmpi_frame *header,
+                     struct ipmpi_job **job_out);
+
+/* Forgets and frees a HELD job. */
+void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job);
+
+struct ipmpi_job *ipmpi_job_by_ref(const struct ipmpi_ledger *ledger,
+                                   uint64_t ref);
+struct ipmpi_job *ipmpi_job_by_id(const struct ipmpi_ledger *ledger,
+                                  const char *msg_id);
+
+#endif

@@ -1,0 +1,36 @@
+/* What the controller's state machines need from the world outside, so that
+ * they know neither ZMQ nor MPI and can be tested alone.
+ *
+ * Threads: rank 0's loop only. Nothing here blocks. */
+#ifndef IPMPI_HUB_OUTLETS_H
+#define IPMPI_HUB_OUTLETS_H
+
+#include <stdint.h>
+
+#include "runtime/base/frames.h"
+
+/* One for each socket that a client connects to. */
+enum ipmpi_door {
+    IPMPI_DOOR_QUERY,
+    IPMPI_DOOR_CONTROL,
+    IPMPI_DOOR_MUX,
+    IPMPI_DOOR_TASK,
+    IPMPI_DOOR_BROADCAST,
+    IPMPI_DOOR_IOPUB,
+    IPMPI_DOOR_NOTIFICATION,
+    IPMPI_NDOORS
+};
+
+struct ipmpi_outlets {
+    void *ctx;
+    /* Sends a whole message (routing frame first where the door has one).
+     * `frames` is given. A client that is gone is no error. */
+    void (*to_client)(void *ctx, enum ipmpi_door door,
+                      struct ipmpi_frames *frames);
+    /* Sends to a rank. `frames` is given. A dead rank is no error. */
+    void (*to_rank)(void *ctx, int rank, struct ipmpi_frames *frames);
+    int64_t (*now_us)(void *ctx);  /* monotonic: timers */
+    int64_t (*wall_us)(void *ctx); /* dates */
+};
+
+#endif

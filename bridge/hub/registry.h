@@ -1,0 +1,91 @@
+/* The engines: who is there, under which id, uuid and rank. Ids count from 0
+ * and are never used twice.
+ *
+ * Threads: rank 0's loop only. Nothing blocks. */
+#ifndef IPMPI_HUB_REGISTRY_H
+#define IPMPI_HUB_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+struct ipmpi_job;
+
+#define IPMPI_UUID_LEN 33 /* 8 hex, -, 24 hex */
+
+/* How many finished msg_ids an engine's entry remembers for queue_status. */
+#define IPMPI_RECENT_CAP 1024
+
+enum ipmpi_engine_state {
+    IPMPI_ENGINE_JOINING, /* welcomed, not ready */
+    IPMPI_ENGINE_LIVE,
+    IPMPI_ENGINE_LEAVING, /* told to stop; takes no more work */
+    IPMPI_ENGINE_GONE,    /* nobody may find it any more */
+};
+
+struct ipmpi_engine {
+    int id;
+    int rank;
+    int pid;
+    enum ipmpi_engine_state state;
+    char uuid[IPMPI_UUID_LEN + 1];
+    char host[64];
+    char python[16];
+    /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
+     * order of arrival, and sent but not answered. */
+    struct ipmpi_job *waiting, *sent;
+    size_t nwaiting, nsent;
+    /* For queue_status: undecided jobs, and what was completed here. */
+    size_t nmux, ntasks;
+    uint64_t ncompleted;
+    char *recent[IPMPI_RECENT_CAP]; /* ring of msg_ids, newest overwrites */
+    void *task_slot;                /* the balanced scheduler's own data */
+    UT_hash_handle by_id, by_uuid, by_rank;
+};
+
+struct ipmpi_registry {
+    struct ipmpi_engine *by_id, *by_uuid, *by_rank; /* by_id: ascending */
+    int next_id;
+    size_t nlive;
+};
+
+/* Adds an engine in state JOINING with a fresh uuid. The registry owns it.
+ * id -1: the next free one; else it must not have been used. IPMPI_ENOMEM,
+ * IPMPI_EEXIST. */
+int ipmpi_registry_add(struct ipmpi_registry *registry, int rank, int id,
+                       struct ipmpi_engine **engine_out);
+
+/* JOINING to LIVE. */
+void ipmpi_registry_ready(struct ipmpi_registry *registry,
+                          struct ipmpi_engine *engine);
+
+/* To GONE: only its rank finds it from now on. */
+void ipmpi_registry_gone(struct ipmpi_registry *registry,
+                         struct ipmpi_engine *engine);
+
+/* Forgets the engine and frees it; its job lists must be empty. */
+void ipmpi_registry_remove(struct ipmpi_registry *registry,
+                           struct ipmpi_engine **engine);
+void ipmpi_registry_clear(struct ipmpi_registry *registry);
+
+/* Whether clients may know of it: LIVE or LEAVING. */
+bool ipmpi_engine_is_known(const struct ipmpi_engine *engine);
+
+/* NULL if there is none. The first finds engines of every state. */
+struct ipmpi_engine *
+ipmpi_registry_by_rank(const struct ipmpi_registry *registry, int rank);
+struct ipmpi_engine *ipmpi_registry_by_id(const struct ipmpi_registry *registry,
+                                          int id);
+struct ipmpi_engine *
+ipmpi_registry_by_uuid(const struct ipmpi_registry *registry, const void *uuid,
+                       size_t len);
+
+/* Whether an engine had this id once and is gone. */
+bool ipmpi_registry_had(const struct ipmpi_registry *registry, int id);
+
+/* Notes a msg_id as completed by this engine (copied). */
+void ipmpi_engine_completed(struct ipmpi_engine *engine, const char *msg_id);
+
+#endif
