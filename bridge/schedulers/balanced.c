@@ -1,0 +1,581 @@
+/* The balanced scheduler.
+ *
+ * Invariant: a task is NEW or ASSIGNED and in no queue here, BLOCKED and in
+ * `blocked`, or READY and in `ready`, both in order of arrival; it has a place
+ * in `timers` only while queued. Each task is decided exactly once, by
+ * finish(). */
+#include "bridge/schedulers/balanced.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "bridge/hub/records.h"
+#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/graph.h"
+#include "bridge/schedulers/outcomes.h"
+#include "bridge/schedulers/task.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+struct ipmpi_balanced {
+    enum ipmpi_scheme scheme;
+    struct ipmpi_slots slots;
+    struct ipmpi_outcomes outcomes;
+    struct ipmpi_graph graph;
+    struct ipmpi_task *ready, *blocked;
+    size_t nqueued;
+    struct ipmpi_task *timers; /* by deadline */
+    /* See note [cascades]. */
+    struct ipmpi_dependents *settled;
+    bool settling, scanning, rescan;
+};
+
+static const struct ipmpi_job_owner with_client, without_client;
+
+static int64_t now_us(const struct ipmpi_hub *hub)
+{
+    return hub->out.now_us(hub->out.ctx);
+}
+
+/* --- queues --------------------------------------------------------- */
+
+static int by_deadline(const struct ipmpi_task *a, const struct ipmpi_task *b)
+{
+    return (a->deadline_us > b->deadline_us) -
+           (a->deadline_us < b->deadline_us);
+}
+
+static int by_arrival(const struct ipmpi_task *a, const struct ipmpi_task *b)
+{
+    return (a->job->ref > b->job->ref) - (a->job->ref < b->job->ref);
+}
+
+static void insert(struct ipmpi_task **queue, struct ipmpi_task *task)
+{
+    /* Nearly always the newest: look from the end. */
+    if (*queue == NULL || by_arrival((*queue)->prev, task) < 0)
+        DL_APPEND(*queue, task);
+    else
+        DL_INSERT_INORDER(*queue, task, by_arrival);
+}
+
+static void arm_timer(struct ipmpi_hub *hub, struct ipmpi_task *task)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    if (task->timeout_us == 0)
+        return;
+    task->deadline_us = now_us(hub) + task->timeout_us;
+    if (b->timers == NULL || by_deadline(b->timers->timer_prev, task) <= 0)
+        DL_APPEND2(b->timers, task, timer_prev, timer_next);
+    else
+        DL_INSERT_INORDER2(b->timers, task, by_deadline, timer_prev,
+                           timer_next);
+}
+
+static void enqueue(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                    enum ipmpi_task_state state)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    insert(state == IPMPI_TASK_READY ? &b->ready : &b->blocked, task);
+    task->state = state;
+    b->nqueued++;
+    if (task->deadline_us == 0)
+        arm_timer(hub, task);
+}
+
+static void leave_queue(struct ipmpi_balanced *b, struct ipmpi_task *task)
+{
+    if (task->state == IPMPI_TASK_READY)
+        DL_DELETE(b->ready, task);
+    else if (task->state == IPMPI_TASK_BLOCKED)
+        DL_DELETE(b->blocked, task);
+    else
+        return;
+    task->state = IPMPI_TASK_NEW;
+    b->nqueued--;
+}
+
+static void disarm_timer(struct ipmpi_balanced *b, struct ipmpi_task *task)
+{
+    if (task->deadline_us != 0)
+        DL_DELETE2(b->timers, task, timer_prev, timer_next);
+    task->deadline_us = 0;
+}
+
+/* --- the end of a task ---------------------------------------------- */
+
+static void settle(struct ipmpi_hub *hub);
+
+/* The one place where a task is decided. engine is NULL when no engine ran
+ * it. */
+static void finish(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                   struct ipmpi_engine *engine, struct ipmpi_reply *reply)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+    struct ipmpi_job *job = task->job;
+    struct ipmpi_dependents *dependents =
+        ipmpi_graph_take(&b->graph, job->msg_id);
+
+    leave_queue(b, task);
+    disarm_timer(b, task);
+    ipmpi_records_finished(hub, job, engine, reply);
+    if (ipmpi_outcomes_add(&b->outcomes, job->msg_id,
+                           reply->status == IPMPI_STATUS_OK,
+                           engine != NULL ? engine->id : -1) != 0)
+        ipmpi_log_error("TASK-MEMORY",
+                        "out of memory; the outcome of %s is "
+                        "forgotten",
+                        job->msg_id);
+    if (engine != NULL && reply->status != IPMPI_STATUS_ABORTED)
+        ipmpi_engine_completed(engine, job->msg_id);
+    if (job->owner == &with_client)
+        ipmpi_hub_relay(hub, IPMPI_DOOR_TASK, job->request, engine,
+                        &reply->parts);
+    ipmpi_task_destroy(&task);
+    ipmpi_job_destroy(&hub->ledger, &job);
+    if (dependents != NULL)
+        HASH_ADD_KEYPTR(hh, b->settled, dependents->msg_id,
+                        strlen(dependents->msg_id), dependents);
+    settle(hub);
+}
+
+static void fail(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                 struct ipmpi_engine *engine, const char *ename,
+                 const char *evalue)
+{
+    struct ipmpi_reply reply;
+
+    if (ipmpi_hub_make_reply(hub, task->job, engine, ename, evalue, &reply) !=
+        0)
+        ipmpi_log_error("TASK-MEMORY", "out of memory; no answer to task %s",
+                        task->job->msg_id);
+    finish(hub, task, engine, &reply);
+    ipmpi_frames_clear(&reply.parts);
+}
+
+/* --- assignment ----------------------------------------------------- */
+
+struct fitting {
+    const struct ipmpi_balanced *balanced;
+    const struct ipmpi_task *task;
+};
+
+static bool fits(void *ctx, const struct ipmpi_slot *slot)
+{
+    const struct fitting *f = ctx;
+
+    return ipmpi_task_allows(f->task, slot->engine->uuid) &&
+           ipmpi_dependency_met(&f->task->follow, &f->balanced->outcomes,
+                                slot->engine->id);
+}
+
+/* Follow asks for one engine; if what it follows ran on an engine that has
+ * left, none will ever fit. */
+static bool follows_the_dead(const struct ipmpi_hub *hub,
+                             const struct ipmpi_dependency *follow)
+{
+    for (size_t i = 0; i < follow->n; i++) {
+        const struct ipmpi_outcome *o =
+            ipmpi_outcomes_find(&hub->balanced->outcomes, follow->ids[i]);
+        const bool gone =
+            o != NULL && (o->engine_id < 0 ||
+                          ipmpi_registry_had(&hub->registry, o->engine_id));
+
+        if (gone && follow->all)
+            return true;
+        if (!gone && !follow->all)
+            return false;
+    }
+    return follow->n > 0 && !follow->all;
+}
+
+/* Judged only while some engine is free (compat 6.5). */
+static bool impossible(const struct ipmpi_hub *hub,
+                       const struct ipmpi_task *task)
+{
+    const struct ipmpi_dependency *follow = &task->follow;
+
+    return (follow->all &&
+            ipmpi_dependency_scattered(follow, &hub->balanced->outcomes)) ||
+           follows_the_dead(hub, follow) ||
+           ipmpi_task_targets_gone(task, &hub->registry);
+}
+
+static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                   struct ipmpi_slot *slot)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    leave_queue(b, task);
+    disarm_timer(b, task);
+    task->state = IPMPI_TASK_ASSIGNED;
+    task->started = false;
+    ipmpi_slots_assign(&b->slots, slot);
+    ipmpi_records_assigned(hub, task->job, slot->engine);
+    ipmpi_dispatch(hub, slot->engine, task->job);
+}
+
+/* Runs the task, fails it, or leaves it in the queue of ready tasks. */
+static void try_to_run(struct ipmpi_hub *hub, struct ipmpi_task *task)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+    struct fitting fitting = {b, task};
+    struct ipmpi_slot *slot =
+        ipmpi_scheme_choose(&b->slots, b->scheme, fits, &fitting);
+
+    if (slot != NULL)
+        assign(hub, task, slot);
+    else if (b->slots.nfree > 0 && impossible(hub, task))
+        fail(hub, task, NULL, "ImpossibleDependency", "");
+    else if (task->state != IPMPI_TASK_READY)
+        enqueue(hub, task, IPMPI_TASK_READY);
+}
+
+/* Offers the ready tasks to the free engines, oldest first. A nested call only
+ * asks the outer one for another round. */
+static void scan(struct ipmpi_hub *hub)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    b->rescan = true;
+    if (b->scanning)
+        return;
+    b->scanning = true;
+    while (b->rescan) {
+        struct ipmpi_task *task = b->ready;
+
+        b->rescan = false;
+        while (task != NULL && b->slots.nfree > 0 && !b->rescan) {
+            struct ipmpi_task *next = task->next;
+
+            try_to_run(hub, task);
+            task = next;
+        }
+    }
+    b->scanning = false;
+}
+
+/* Note [cascades]. The end of one task can decide others, and theirs more: a
+ * chain of ten thousand must not be ten thousand calls deep. So finish() only
+ * notes whose dependents are to be looked at, and the outermost settle() does
+ * the looking. try_to_run() inside scan() may decide tasks, too, the next one
+ * in the queue among them; scan() then starts over, because settle() asks. */
+static void examine(struct ipmpi_hub *hub, struct ipmpi_task *task)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    if (ipmpi_dependency_unreachable(&task->after, &b->outcomes) ||
+        ipmpi_dependency_unreachable(&task->follow, &b->outcomes)) {
+        fail(hub, task, NULL, "ImpossibleDependency", "");
+        return;
+    }
+    if (task->state == IPMPI_TASK_BLOCKED &&
+        ipmpi_dependency_met(&task->after, &b->outcomes, -1)) {
+        leave_queue(b, task);
+        enqueue(hub, task, IPMPI_TASK_READY);
+    }
+}
+
+static void settle(struct ipmpi_hub *hub)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    if (b->settled == NULL || b->settling)
+        return;
+    b->settling = true;
+    while (b->settled != NULL) {
+        struct ipmpi_dependents *d = b->settled;
+
+        HASH_DEL(b->settled, d);
+        for (size_t i = 0; i < d->n; i++) {
+            struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, d->refs[i]);
+
+            if (job != NULL && job->state == IPMPI_JOB_HELD)
+                examine(hub, job->data);
+        }
+        ipmpi_dependents_free(d);
+    }
+    b->settling = false;
+    scan(hub);
+}
+
+/* --- from the engines ----------------------------------------------- */
+
+static void unassign(struct ipmpi_balanced *b, struct ipmpi_task *task,
+                     struct ipmpi_engine *engine)
+{
+    if (task->state != IPMPI_TASK_ASSIGNED)
+        return;
+    task->state = IPMPI_TASK_NEW;
+    if (engine != NULL && engine->task_slot != NULL &&
+        ipmpi_slots_unassign(&b->slots, engine->task_slot))
+        b->rescan = true;
+}
+
+/* The attempt failed or was refused; another engine may do. */
+static void try_elsewhere(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                          const struct ipmpi_engine *engine)
+{
+    ipmpi_task_blacklist(task, engine->uuid);
+    if (task->targets != NULL &&
+        json_array_size(task->blacklist) >= json_array_size(task->targets))
+        fail(hub, task, NULL, "ImpossibleDependency", "");
+    else
+        try_to_run(hub, task);
+}
+
+static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                    struct ipmpi_engine *engine, struct ipmpi_reply *reply)
+{
+    struct ipmpi_task *task = job->data;
+
+    unassign(hub->balanced, task, engine);
+    if (engine != NULL && reply->status == IPMPI_STATUS_UNMET) {
+        try_elsewhere(hub, task, engine);
+    } else if (engine != NULL && reply->status == IPMPI_STATUS_ERROR &&
+               task->retries_left > 0) {
+        task->retries_left--;
+        try_elsewhere(hub, task, engine);
+    } else {
+        finish(hub, task, engine, reply);
+    }
+    scan(hub);
+}
+
+static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                 struct ipmpi_engine *engine, bool sent)
+{
+    struct ipmpi_task *task = job->data;
+    char text[256];
+
+    unassign(hub->balanced, task, engine);
+    if (!sent || !task->started) {
+        try_to_run(hub, task); /* it had not begun: as if never sent */
+        return;
+    }
+    if (task->retries_left > 0) {
+        task->retries_left--;
+        try_elsewhere(hub, task, engine);
+        return;
+    }
+    snprintf(text, sizeof(text), "Engine b'%s' died while running task '%s'",
+             engine->uuid, job->msg_id);
+    fail(hub, task, engine, "EngineError", text);
+}
+
+static const struct ipmpi_job_owner with_client = {
+    .name = "task",
+    .door = IPMPI_DOOR_TASK,
+    .decided = decided,
+    .lost = lost,
+};
+
+static const struct ipmpi_job_owner without_client = {
+    .name = "task",
+    .door = IPMPI_DOOR_TASK,
+    .decided = decided,
+    .lost = lost,
+};
+
+/* --- from the clients ----------------------------------------------- */
+
+static bool is_task(const struct ipmpi_hub *hub, const char *msg_id)
+{
+    const struct ipmpi_job *job = ipmpi_job_by_id(&hub->ledger, msg_id);
+
+    return (job != NULL && job->owner->door == IPMPI_DOOR_TASK) ||
+           ipmpi_outcomes_find(&hub->balanced->outcomes, msg_id) != NULL;
+}
+
+/* NULL, or the name of what is wrong with a dependency at submission. */
+static const char *flaw(const struct ipmpi_hub *hub,
+                        const struct ipmpi_task *task,
+                        const struct ipmpi_dependency *dependency)
+{
+    if (ipmpi_dependency_has(dependency, task->job->msg_id))
+        return "InvalidDependency";
+    for (size_t i = 0; i < dependency->n; i++) {
+        if (!is_task(hub, dependency->ids[i]))
+            return "InvalidDependency";
+    }
+    if (ipmpi_dependency_unreachable(dependency, &hub->balanced->outcomes))
+        return "ImpossibleDependency";
+    return NULL;
+}
+
+static int link_dependencies(struct ipmpi_balanced *b,
+                             const struct ipmpi_task *task,
+                             const struct ipmpi_dependency *dependency)
+{
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < dependency->n; i++) {
+        if (ipmpi_outcomes_find(&b->outcomes, dependency->ids[i]) == NULL)
+            err =
+                ipmpi_graph_add(&b->graph, dependency->ids[i], task->job->ref);
+    }
+    return err;
+}
+
+static void place(struct ipmpi_hub *hub, struct ipmpi_task *task)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+    const char *ename = flaw(hub, task, &task->after);
+
+    if (ename == NULL)
+        ename = flaw(hub, task, &task->follow);
+    if (ename == NULL && (link_dependencies(b, task, &task->after) != 0 ||
+                          link_dependencies(b, task, &task->follow) != 0))
+        ename = "MemoryError";
+    if (ename != NULL)
+        fail(hub, task, NULL, ename, "");
+    else if (ipmpi_abort_recall(hub->aborted, task->job->msg_id))
+        ipmpi_dispatch_decide(hub, task->job, NULL, NULL, NULL);
+    else if (!ipmpi_dependency_met(&task->after, &b->outcomes, -1))
+        enqueue(hub, task, IPMPI_TASK_BLOCKED);
+    else if (b->ready != NULL && b->slots.nfree == 0)
+        enqueue(hub, task, IPMPI_TASK_READY);
+    else
+        try_to_run(hub, task);
+}
+
+void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
+                           bool has_client)
+{
+    struct ipmpi_job *job;
+    struct ipmpi_task *task;
+    int err = ipmpi_job_create(&hub->ledger,
+                               has_client ? &with_client : &without_client,
+                               request, NULL, NULL, &job);
+
+    if (err != 0) {
+        ipmpi_log_warn("TASK-REFUSED", "task %s: %s; dropped", request->msg_id,
+                       ipmpi_strerror(err));
+        return;
+    }
+    job->flags |= IPMPI_WORK_BALANCED;
+    err = ipmpi_task_create(job, &task);
+    if (err != 0) {
+        ipmpi_hub_reply_error(hub, IPMPI_DOOR_TASK, request, "apply_reply",
+                              "ValueError",
+                              "the task's metadata is not as it should be");
+        ipmpi_job_destroy(&hub->ledger, &job);
+        return;
+    }
+    job->data = task;
+    ipmpi_records_submitted(hub, job, NULL);
+    place(hub, task);
+}
+
+void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
+{
+    leave_queue(hub->balanced, job->data);
+}
+
+void ipmpi_balanced_started(struct ipmpi_job *job)
+{
+    if (job->owner == &with_client || job->owner == &without_client)
+        ((struct ipmpi_task *)job->data)->started = true;
+}
+
+/* --- engines and time ----------------------------------------------- */
+
+void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine)
+{
+    if (ipmpi_slots_add(&hub->balanced->slots, engine) != 0) {
+        ipmpi_log_error("TASK-MEMORY", "out of memory; engine %d gets no tasks",
+                        engine->id);
+        return;
+    }
+    scan(hub);
+}
+
+void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine)
+{
+    struct ipmpi_slot *slot = engine->task_slot;
+
+    if (slot != NULL)
+        ipmpi_slots_remove(&hub->balanced->slots, &slot);
+    scan(hub); /* tasks for this engine alone have become impossible */
+}
+
+int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
+{
+    const struct ipmpi_task *first = hub->balanced->timers;
+
+    return first != NULL ? first->deadline_us : INT64_MAX;
+}
+
+void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
+{
+    while (ipmpi_balanced_deadline_us(hub) <= now_us(hub))
+        fail(hub, hub->balanced->timers, NULL, "TaskTimeout", "");
+}
+
+size_t ipmpi_balanced_unassigned(const struct ipmpi_hub *hub)
+{
+    return hub->balanced->nqueued;
+}
+
+const struct ipmpi_job *
+ipmpi_balanced_next_unassigned(const struct ipmpi_hub *hub,
+                               const struct ipmpi_job *job)
+{
+    const struct ipmpi_balanced *b = hub->balanced;
+    const struct ipmpi_task *task = job != NULL ? job->data : NULL;
+    const struct ipmpi_task *next;
+
+    if (task == NULL)
+        next = b->ready != NULL ? b->ready : b->blocked;
+    else if (task->next != NULL)
+        next = task->next;
+    else
+        next = task->state == IPMPI_TASK_READY ? b->blocked : NULL;
+    return next != NULL ? next->job : NULL;
+}
+
+int ipmpi_balanced_open(struct ipmpi_hub *hub, enum ipmpi_scheme scheme,
+                        size_t hwm)
+{
+    struct ipmpi_balanced *b = calloc(1, sizeof(*b));
+
+    if (b == NULL)
+        return IPMPI_ENOMEM;
+    b->scheme = scheme;
+    b->slots.hwm = hwm;
+    b->slots.seed = 1;
+    hub->balanced = b;
+    return 0;
+}
+
+void ipmpi_balanced_close(struct ipmpi_hub *hub)
+{
+    struct ipmpi_balanced *b = hub->balanced;
+
+    if (b == NULL)
+        return;
+    while (b->ready != NULL || b->blocked != NULL) {
+        struct ipmpi_task *task = b->ready != NULL ? b->ready : b->blocked;
+        struct ipmpi_job *job = task->job;
+
+        leave_queue(b, task);
+        ipmpi_task_destroy(&task);
+        ipmpi_job_destroy(&hub->ledger, &job);
+    }
+    while (b->slots.lru != NULL) {
+        struct ipmpi_slot *slot = b->slots.lru;
+
+        ipmpi_slots_remove(&b->slots, &slot);
+    }
+    ipmpi_outcomes_clear(&b->outcomes);
+    ipmpi_graph_clear(&b->graph);
+    free(b);
+    hub->balanced = NULL;
+}

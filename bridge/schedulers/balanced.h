@@ -1,0 +1,47 @@
+/* The balanced scheduler: tasks for whichever engine is free, with
+ * dependencies, targets, retries and timeouts. Compat section 6.
+ *
+ * Threads: rank 0's loop only. Nothing blocks. */
+#ifndef IPMPI_SCHEDULERS_BALANCED_H
+#define IPMPI_SCHEDULERS_BALANCED_H
+
+#include <stdint.h>
+
+#include "bridge/hub/hub.h"
+#include "bridge/schedulers/scheme.h"
+
+/* Makes the scheduler and hangs it into the hub. IPMPI_ENOMEM. */
+int ipmpi_balanced_open(struct ipmpi_hub *hub, enum ipmpi_scheme scheme,
+                        size_t hwm);
+void ipmpi_balanced_close(struct ipmpi_hub *hub);
+
+/* Takes a request of the task door (lent), or a resubmitted one
+ * (`has_client` false: nobody waits for its reply). */
+void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
+                           bool has_client);
+
+/* An engine came, or is about to go (call before its jobs are handed back). */
+void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine);
+void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine);
+
+/* An engine started to run this task. */
+void ipmpi_balanced_started(struct ipmpi_job *job);
+
+/* Takes an unassigned task out of its queue, to be decided by the caller. */
+void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
+
+/* When the next task times out (monotonic, us), or INT64_MAX; and what to do
+ * then. */
+int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub);
+void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub);
+
+/* Tasks neither assigned nor decided; NULL-terminated iteration in order of
+ * arrival: pass NULL for the first. */
+size_t ipmpi_balanced_unassigned(const struct ipmpi_hub *hub);
+const struct ipmpi_job *
+ipmpi_balanced_next_unassigned(const struct ipmpi_hub *hub,
+                               const struct ipmpi_job *job);
+
+#endif

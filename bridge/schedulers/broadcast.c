@@ -1,0 +1,253 @@
+/* Broadcasts. Each target gets a share: a job of its own, whose msg_id is
+ * <original>_<uuid>. The shares' replies go out one by one, or are gathered
+ * into one reply in the order of the targets (coalescing).
+ *
+ * Invariant: a broadcast lives until its last share is decided or lost. */
+#include "bridge/schedulers/broadcast.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/dispatch.h"
+#include "bridge/wire/json.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+struct broadcast;
+
+struct share {
+    struct broadcast *broadcast;
+    struct ipmpi_reply reply; /* kept until all have come, if coalescing */
+};
+
+struct broadcast {
+    struct ipmpi_request *request; /* one share */
+    json_t *targets;               /* borrowed from the request's metadata */
+    bool coalescing;
+    bool broken; /* a target was lost: the client has failed it itself */
+    size_t nshares, nopen;
+    struct share share[];
+};
+
+static void destroy(struct broadcast **broadcast)
+{
+    struct broadcast *b = *broadcast;
+
+    for (size_t i = 0; i < b->nshares; i++)
+        ipmpi_frames_clear(&b->share[i].reply.parts);
+    ipmpi_request_release(&b->request);
+    free(b);
+    *broadcast = NULL;
+}
+
+/* The reply whose metadata and content stand for all: the first that failed,
+ * else the first. */
+static struct ipmpi_reply *speaker(struct broadcast *b)
+{
+    for (size_t i = 0; i < b->nshares; i++) {
+        if (b->share[i].reply.status != IPMPI_STATUS_OK)
+            return &b->share[i].reply;
+    }
+    return &b->share[0].reply;
+}
+
+static int gather_buffers(struct broadcast *b, struct ipmpi_frames *out)
+{
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < b->nshares; i++) {
+        const struct ipmpi_frames *parts = &b->share[i].reply.parts;
+
+        if (parts->n > 1 + IPMPI_PART_BUFFERS) /* 1: the signature */
+            err = ipmpi_frames_add_from(out, parts, 1 + IPMPI_PART_BUFFERS,
+                                        parts->n - 1 - IPMPI_PART_BUFFERS);
+    }
+    return err;
+}
+
+static void send_coalesced(struct ipmpi_hub *hub, struct broadcast *b)
+{
+    struct ipmpi_reply *reply = speaker(b);
+    json_t *metadata = NULL, *content = NULL;
+    struct ipmpi_frames buffers = {0};
+    int err = IPMPI_EFRAME;
+
+    if (reply->parts.n > IPMPI_PART_BUFFERS)
+        err = ipmpi_json_load(&reply->parts.at[1 + IPMPI_PART_METADATA],
+                              &metadata);
+    if (err == 0)
+        err =
+            ipmpi_json_load(&reply->parts.at[1 + IPMPI_PART_CONTENT], &content);
+    if (err == 0 && reply->status == IPMPI_STATUS_OK)
+        err = gather_buffers(b, &buffers);
+    if (err != 0) {
+        ipmpi_log_error("BROADCAST-REPLY", "replies to %s: %s",
+                        b->request->msg_id, ipmpi_strerror(err));
+    } else {
+        json_object_set(metadata, "broadcast_targets", b->targets);
+        ipmpi_hub_reply(hub, IPMPI_DOOR_BROADCAST, b->request, "apply_reply",
+                        metadata, content, &buffers);
+    }
+    ipmpi_frames_clear(&buffers);
+    json_decref(metadata);
+    json_decref(content);
+}
+
+/* One share less to wait for. */
+static void close_one(struct ipmpi_hub *hub, struct broadcast *b)
+{
+    if (--b->nopen > 0)
+        return;
+    if (b->coalescing && !b->broken)
+        send_coalesced(hub, b);
+    destroy(&b);
+}
+
+static void close_share(struct ipmpi_hub *hub, struct ipmpi_job *job)
+{
+    struct share *share = job->data;
+    struct broadcast *b = share->broadcast;
+
+    ipmpi_job_destroy(&hub->ledger, &job);
+    close_one(hub, b);
+}
+
+static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                    struct ipmpi_engine *engine, struct ipmpi_reply *reply)
+{
+    struct share *share = job->data;
+
+    (void)engine;
+    if (!share->broadcast->coalescing) {
+        if (reply->parts.n > 0)
+            ipmpi_hub_relay(hub, IPMPI_DOOR_BROADCAST, job->request, NULL,
+                            &reply->parts);
+    } else {
+        share->reply = *reply;
+        reply->parts = (struct ipmpi_frames){0};
+    }
+    close_share(hub, job);
+}
+
+static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                 struct ipmpi_engine *engine, bool sent)
+{
+    (void)engine;
+    (void)sent;
+    ((struct share *)job->data)->broadcast->broken = true;
+    close_share(hub, job);
+}
+
+static const struct ipmpi_job_owner owner = {
+    .name = NULL,
+    .door = IPMPI_DOOR_BROADCAST,
+    .decided = decided,
+    .lost = lost,
+};
+
+static const char *target_uuid(const json_t *target)
+{
+    return json_string_value(json_array_get(target, 0));
+}
+
+/* Compat 7.2: the same header but for the msg_id. */
+static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
+                      struct ipmpi_job **job_out)
+{
+    const char *uuid = target_uuid(json_array_get(b->targets, i));
+    json_t *header = json_copy(b->request->header);
+    struct ipmpi_frame frame;
+    char *msg_id;
+    int err;
+
+    if (asprintf(&msg_id, "%s_%s", b->request->msg_id, uuid) < 0) {
+        json_decref(header);
+        return IPMPI_ENOMEM;
+    }
+    json_object_set_new(header, "msg_id", json_string(msg_id));
+    err = ipmpi_json_dump(header, &frame);
+    if (err == 0) {
+        err = ipmpi_job_create(&hub->ledger, &owner, b->request, msg_id, &frame,
+                               job_out);
+        ipmpi_buffer_release(&frame.owner);
+    }
+    if (err == 0)
+        (*job_out)->data = &b->share[i];
+    json_decref(header);
+    free(msg_id);
+    return err;
+}
+
+static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
+{
+    const char *uuid = target_uuid(json_array_get(b->targets, i));
+    struct ipmpi_engine *engine =
+        ipmpi_registry_by_uuid(&hub->registry, uuid, strlen(uuid));
+    struct ipmpi_job *job;
+    int err = make_share(hub, b, i, &job);
+
+    if (err != 0) {
+        ipmpi_log_warn("BROADCAST-REFUSED", "request %s for engine %s: %s",
+                       b->request->msg_id, uuid, ipmpi_strerror(err));
+        b->broken = true;
+        b->nopen--;
+        return;
+    }
+    if (engine == NULL || engine->state != IPMPI_ENGINE_LIVE)
+        ipmpi_dispatch_decide(hub, job, NULL, "EngineError",
+                              "the engine has left");
+    else if (ipmpi_abort_recall(hub->aborted, job->msg_id))
+        ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
+    else
+        ipmpi_dispatch(hub, engine, job);
+}
+
+static bool targets_are_whole(const json_t *targets)
+{
+    const json_t *target;
+    size_t i;
+
+    if (json_array_size(targets) == 0)
+        return false;
+    json_array_foreach(targets, i, target)
+    {
+        if (target_uuid(target) == NULL)
+            return false;
+    }
+    return true;
+}
+
+void ipmpi_broadcast_submit(struct ipmpi_hub *hub,
+                            struct ipmpi_request *request)
+{
+    json_t *targets = json_object_get(request->metadata, "targets");
+    const size_t n = json_array_size(targets);
+    struct broadcast *b;
+
+    if (!targets_are_whole(targets)) {
+        ipmpi_log_warn("BROADCAST-TARGETS",
+                       "request %s names no targets; "
+                       "dropped",
+                       request->msg_id);
+        return;
+    }
+    b = calloc(1, sizeof(*b) + n * sizeof(b->share[0]));
+    if (b == NULL) {
+        ipmpi_log_error("BROADCAST-MEMORY", "out of memory; request %s is lost",
+                        request->msg_id);
+        return;
+    }
+    b->request = ipmpi_request_share(request);
+    b->targets = targets;
+    b->coalescing =
+        json_is_true(json_object_get(request->metadata, "is_coalescing"));
+    b->nshares = n;
+    b->nopen = n + 1; /* one for this function: no share closes it early */
+    for (size_t i = 0; i < n; i++) {
+        b->share[i].broadcast = b;
+        submit_share(hub, b, i);
+    }
+    close_one(hub, b);
+}

@@ -1,0 +1,204 @@
+/* Engine queues and the window of work sent ahead.
+ *
+ * Invariant: a job is in engine->waiting (state WAITING), in engine->sent
+ * (SENT) or in neither (HELD); the sent ones are older than the waiting. */
+#include "bridge/schedulers/dispatch.h"
+
+#include <utlist.h>
+
+#include "bridge/hub/records.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+/* Two: one runs, the next is at hand. More would hide nothing more and would
+ * put more work out of rank 0's reach. */
+enum { WINDOW = 2 };
+
+static size_t *counter(struct ipmpi_engine *engine, const struct ipmpi_job *job)
+{
+    if (job->owner->door == IPMPI_DOOR_MUX)
+        return &engine->nmux;
+    if (job->owner->door == IPMPI_DOOR_TASK)
+        return &engine->ntasks;
+    return NULL; /* broadcasts and control are in no queue_status */
+}
+
+static void count(struct ipmpi_engine *engine, const struct ipmpi_job *job,
+                  int step)
+{
+    size_t *n = counter(engine, job);
+
+    if (n != NULL && job->kind != IPMPI_WORK_COMM)
+        *n += (size_t)step;
+}
+
+/* Control requests are not queued behind work, and hold none up. */
+static bool in_window(const struct ipmpi_job *job)
+{
+    return job->owner->door != IPMPI_DOOR_CONTROL;
+}
+
+static int make_work(const struct ipmpi_job *job, struct ipmpi_frames *out)
+{
+    const struct ipmpi_request *request = job->request;
+    int err = ipmpi_frames_add_frame(out, &job->header);
+
+    if (err == 0)
+        err = ipmpi_hub_add_echo(job, out);
+    if (err == 0) /* content and buffers */
+        err = ipmpi_frames_add_from(out, &request->parts, IPMPI_PART_CONTENT,
+                                    request->parts.n - IPMPI_PART_CONTENT);
+    return err;
+}
+
+static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                     struct ipmpi_job *job)
+{
+    const struct ipmpi_msg_head head = {
+        .version = IPMPI_PROTOCOL_VERSION,
+        .type = job->owner->door == IPMPI_DOOR_CONTROL ? IPMPI_MSG_CONTROL
+                                                       : IPMPI_MSG_WORK,
+        .kind = (uint16_t)job->kind,
+        .flags = (uint16_t)job->flags,
+        .ref = job->ref,
+    };
+    struct ipmpi_frames more = {0};
+
+    if (make_work(job, &more) != 0) {
+        ipmpi_log_error("DISPATCH-MEMORY", "out of memory; request %s fails",
+                        job->msg_id);
+        ipmpi_frames_clear(&more);
+        job->state = IPMPI_JOB_HELD;
+        job->engine = NULL;
+        count(engine, job, -1);
+        ipmpi_dispatch_decide(hub, job, engine, "MemoryError",
+                              "the controller is out of memory");
+        return;
+    }
+    job->state = IPMPI_JOB_SENT;
+    DL_APPEND(engine->sent, job);
+    engine->nsent += in_window(job);
+    ipmpi_hub_tell_engine(hub, engine, &head, &more);
+}
+
+static void detach(struct ipmpi_job *job)
+{
+    struct ipmpi_engine *engine = job->engine;
+
+    if (job->state == IPMPI_JOB_WAITING) {
+        DL_DELETE(engine->waiting, job);
+        engine->nwaiting--;
+    } else if (job->state == IPMPI_JOB_SENT) {
+        DL_DELETE(engine->sent, job);
+        engine->nsent -= in_window(job);
+    }
+    if (engine != NULL)
+        count(engine, job, -1);
+    job->state = IPMPI_JOB_HELD;
+    job->engine = NULL;
+}
+
+static void pump(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+{
+    while (engine->waiting != NULL && engine->nsent < WINDOW) {
+        struct ipmpi_job *job = engine->waiting;
+
+        DL_DELETE(engine->waiting, job);
+        engine->nwaiting--;
+        send_job(hub, engine, job);
+        if (job->kind == IPMPI_WORK_COMM) { /* no reply will come */
+            detach(job);
+            ipmpi_job_destroy(&hub->ledger, &job);
+        }
+    }
+}
+
+void ipmpi_dispatch(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                    struct ipmpi_job *job)
+{
+    IPMPI_ASSERT(job->state == IPMPI_JOB_HELD);
+    job->engine = engine;
+    count(engine, job, +1);
+    if (job->owner->door == IPMPI_DOOR_CONTROL) { /* overtakes everything */
+        send_job(hub, engine, job);
+        return;
+    }
+    job->state = IPMPI_JOB_WAITING;
+    DL_APPEND(engine->waiting, job);
+    engine->nwaiting++;
+    pump(hub, engine);
+}
+
+void ipmpi_dispatch_take_back(struct ipmpi_job *job)
+{
+    IPMPI_ASSERT(job->state == IPMPI_JOB_WAITING);
+    detach(job);
+}
+
+/* Compat 10.5: a failed, non-silent execute aborts the execute_requests that
+ * were queued behind it, whoever sent them. */
+static void abort_queued_executes(struct ipmpi_hub *hub,
+                                  struct ipmpi_engine *engine)
+{
+    struct ipmpi_job *job, *next, *aborted = NULL;
+
+    DL_FOREACH_SAFE (engine->waiting, job, next) {
+        if (job->kind != IPMPI_WORK_EXECUTE)
+            continue;
+        detach(job);
+        DL_APPEND(aborted, job);
+    }
+    DL_FOREACH_SAFE (aborted, job, next) {
+        DL_DELETE(aborted, job);
+        ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
+    }
+}
+
+void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                          const struct ipmpi_msg_head *head,
+                          struct ipmpi_frames *frames)
+{
+    struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
+    struct ipmpi_reply reply = {
+        .status = head->kind,
+        .flags = head->flags,
+        .started_us = head->started_us,
+        .completed_us = head->completed_us,
+    };
+
+    if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT)
+        return; /* decided before: its second answer disturbs nobody */
+    ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);
+    detach(job);
+    if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
+        abort_queued_executes(hub, engine);
+    job->owner->decided(hub, job, engine, &reply);
+    ipmpi_frames_clear(&reply.parts);
+    pump(hub, engine);
+}
+
+void ipmpi_dispatch_decide(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                           struct ipmpi_engine *engine, const char *ename,
+                           const char *evalue)
+{
+    struct ipmpi_reply reply;
+
+    IPMPI_ASSERT(job->state == IPMPI_JOB_HELD);
+    if (ipmpi_hub_make_reply(hub, job, engine, ename, evalue, &reply) != 0)
+        ipmpi_log_error("DISPATCH-MEMORY",
+                        "out of memory; no answer to request %s", job->msg_id);
+    job->owner->decided(hub, job, engine, &reply);
+    ipmpi_frames_clear(&reply.parts);
+}
+
+void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine)
+{
+    while (engine->sent != NULL || engine->waiting != NULL) {
+        const bool started = engine->sent != NULL;
+        struct ipmpi_job *job = started ? engine->sent : engine->waiting;
+
+        detach(job);
+        job->owner->lost(hub, job, engine, started);
+    }
+}

@@ -1,0 +1,38 @@
+/* Each engine's queue on rank 0, and the way of work to the engine and of its
+ * replies back. A small window of jobs is sent ahead, so that the engine finds
+ * the next one at hand; the rest waits here, where it can be aborted, counted
+ * and saved without asking the engine.
+ *
+ * Threads: rank 0's loop only. Nothing blocks. */
+#ifndef IPMPI_SCHEDULERS_DISPATCH_H
+#define IPMPI_SCHEDULERS_DISPATCH_H
+
+#include "bridge/hub/hub.h"
+
+/* Queues a HELD job at an engine; order of calls is order of execution. Its
+ * owner hears of it again by `decided` or `lost`. */
+void ipmpi_dispatch(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                    struct ipmpi_job *job);
+
+/* A REPLY came from the engine; `frames` are those after the head, moved away.
+ * Replies to what is already decided are dropped. */
+void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                          const struct ipmpi_msg_head *head,
+                          struct ipmpi_frames *frames);
+
+/* Takes a job of the engine's queue back; it is HELD again. Only for jobs in
+ * state WAITING. */
+void ipmpi_dispatch_take_back(struct ipmpi_job *job);
+
+/* Decides a job in the engine's place as aborted, or as failed with ename:
+ * its owner is told. The job must be HELD; engine may be NULL. */
+void ipmpi_dispatch_decide(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                           struct ipmpi_engine *engine, const char *ename,
+                           const char *evalue);
+
+/* The engine is gone: its jobs go back to their owners by `lost`, oldest
+ * first. */
+void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
+                                struct ipmpi_engine *engine);
+
+#endif
