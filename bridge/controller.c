@@ -1,0 +1,280 @@
+/* Setting the controller up and taking it down; loop.c runs it. What can fail
+ * for a reason that the user can mend (profile, ports, keys, database) comes
+ * before MPI, so that the message is the last thing on the screen. */
+#include "bridge/controller_state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "bridge/files/connection_file.h"
+#include "bridge/hub/taskdb.h"
+#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/balanced.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/process/link.h"
+
+enum { LINGER_MS = 500 /* for clients to get the last replies */ };
+
+/* Signals become readable, in every thread: set before there are others. */
+static int open_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* --reuse: the key and the ports of the files that are there. */
+static int reuse_files(struct ipmpi_controller *c, int ports[IPMPI_NDOORS])
+{
+    struct ipmpi_ports old;
+    int err = ipmpi_connection_read(c->profile, &old, &c->key_text);
+
+    if (err != 0)
+        return err == IPMPI_ENOENT ? 0 : err;
+    ports[IPMPI_DOOR_QUERY] = old.registration;
+    ports[IPMPI_DOOR_CONTROL] = old.control;
+    ports[IPMPI_DOOR_MUX] = old.mux;
+    ports[IPMPI_DOOR_TASK] = old.task;
+    ports[IPMPI_DOOR_BROADCAST] = old.broadcast;
+    ports[IPMPI_DOOR_IOPUB] = old.iopub;
+    ports[IPMPI_DOOR_NOTIFICATION] = old.notification;
+    return 0;
+}
+
+/* --port is the registration's, --ports are those of the others in turn. */
+static void choose_ports(const struct ipmpi_options *options,
+                         int ports[IPMPI_NDOORS])
+{
+    int next = 0;
+
+    if (options->port != 0)
+        ports[IPMPI_DOOR_QUERY] = options->port;
+    for (int door = 0; door < IPMPI_NDOORS && next < options->nports; door++) {
+        if (ports[door] == 0)
+            ports[door] = options->ports[next++];
+    }
+}
+
+static int set_key(struct ipmpi_controller *c)
+{
+    int err = 0;
+
+    if (c->options->curve && c->key_text == NULL) /* CURVE signs by itself */
+        c->key_text = strdup("");
+    else if (c->options->key != NULL && c->key_text == NULL)
+        c->key_text = strdup(c->options->key);
+    else if (c->key_text == NULL)
+        err = ipmpi_connection_make_key(&c->key_text);
+    if (err == 0 && c->key_text == NULL)
+        err = IPMPI_ENOMEM;
+    if (err != 0)
+        return err;
+    return ipmpi_key_create(c->key_text, strlen(c->key_text), &c->key);
+}
+
+static void say_bind_error(const struct ipmpi_options *options, int err,
+                           int port)
+{
+    if (err == IPMPI_EBUSY)
+        ipmpi_log_error("BRIDGE-PORT",
+                        "port %d on %s is in use by another program; choose "
+                        "others with --port and --ports, or leave them out",
+                        port, options->ip);
+    else
+        ipmpi_log_error("BRIDGE-BIND",
+                        "cannot listen on %s port %d: %s; check --ip",
+                        options->ip, port, ipmpi_strerror(err));
+}
+
+static int open_doors(struct ipmpi_controller *c)
+{
+    struct ipmpi_doors_config config = {
+        .ip = c->options->ip,
+        .curve = c->options->curve,
+        .curve_secret = getenv("IPP_CURVE_SECRETKEY"),
+    };
+    int port = 0, err = 0;
+
+    if (c->options->reuse)
+        err = reuse_files(c, config.ports);
+    if (err == 0)
+        err = set_key(c);
+    if (err != 0)
+        return err;
+    choose_ports(c->options, config.ports);
+    err = ipmpi_doors_open(&config, &c->doors, &port);
+    if (err != 0)
+        say_bind_error(c->options, err, port);
+    return err;
+}
+
+static int open_db(struct ipmpi_controller *c)
+{
+    const struct ipmpi_options *o = c->options;
+    struct ipmpi_taskdb_options options = {
+        .kind =
+                o->db == IPMPI_DB_NONE ? IPMPI_TASKDB_NONE
+                                         : IPMPI_TASKDB_MEMORY,
+    };
+    char *path;
+    int err;
+
+    if (asprintf(&path, "%s/%s",
+                 o->db_location != NULL ? o->db_location
+                                        : ipmpi_profile_dir(c->profile),
+                 o->db_filename != NULL ? o->db_filename : "tasks.db") < 0)
+        return IPMPI_ENOMEM;
+    options.path = path;
+    err = ipmpi_taskdb_open(&options, &c->db);
+    free(path);
+    return err;
+}
+
+static int open_hub(struct ipmpi_controller *c)
+{
+    const struct ipmpi_options *o = c->options;
+    const char *user = getenv("USER");
+    char session[64];
+    int err;
+
+    snprintf(session, sizeof(session), "ipmpi-%d-%lx", (int)getpid(),
+             (unsigned long)c->hub.out.now_us(NULL));
+    err = ipmpi_composer_create(c->key, session, user != NULL ? user : "ipmpi",
+                                &c->composer);
+    if (err != 0)
+        return err;
+    c->hub.composer = c->composer;
+    c->hub.key = c->key;
+    c->hub.db = c->db;
+    snprintf(c->hub.session, sizeof(c->hub.session), "%s", session);
+    err = ipmpi_balanced_open(&c->hub, o->scheme,
+                              o->hwm >= 0 ? (size_t)o->hwm : 1);
+    if (err == 0)
+        err = ipmpi_abort_memory_create(&c->hub.aborted);
+    if (err == 0)
+        err = ipmpi_intake_open(&c->intake, c->doors, &c->hub, c->key);
+    return err;
+}
+
+/* Above this, rank 0 stops reading work: a quarter of the machine. */
+static size_t memory_limit(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 ? (size_t)pages / 4 * (size_t)page : 0;
+}
+
+int ipmpi_controller_open(const struct ipmpi_options *options,
+                          struct ipmpi_controller **controller_out)
+{
+    struct ipmpi_controller *c = calloc(1, sizeof(*c));
+    int err = IPMPI_ENOMEM;
+
+    if (c == NULL)
+        return err;
+    c->options = options;
+    c->signal_fd = open_signals();
+    c->link_fd = ipmpi_link_fd();
+    ipmpi_controller_set_outlets(c);
+    err = ipmpi_profile_open(options->profile_dir, options->cluster_id,
+                             &c->profile);
+    if (err == 0)
+        err = open_doors(c);
+    if (err == 0)
+        err = open_db(c);
+    if (err == 0)
+        err = open_hub(c);
+    if (err != 0) {
+        ipmpi_controller_close(&c);
+        return err;
+    }
+    c->intake.held_limit = memory_limit();
+    *controller_out = c;
+    return 0;
+}
+
+static void set_ports(const struct ipmpi_doors *doors, struct ipmpi_ports *out)
+{
+    *out = (struct ipmpi_ports){
+        .registration = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_QUERY),
+        .control = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_CONTROL),
+        .mux = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_MUX),
+        .task = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_TASK),
+        .broadcast = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_BROADCAST),
+        .iopub = (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_IOPUB),
+        .notification =
+            (uint16_t)ipmpi_doors_port(doors, IPMPI_DOOR_NOTIFICATION),
+    };
+}
+
+int ipmpi_controller_publish(struct ipmpi_controller *c)
+{
+    char interface[128], host[256];
+    struct ipmpi_connection connection = {
+        .interface = interface,
+        .location = c->options->location,
+        .key = c->key_text,
+        .task_scheme = ipmpi_options_scheme_name(c->options->scheme),
+        .curve_serverkey = ipmpi_doors_curve_key(c->doors),
+    };
+    int err;
+
+    if (connection.location == NULL) {
+        gethostname(host, sizeof(host));
+        host[sizeof(host) - 1] = '\0';
+        connection.location = host;
+    }
+    snprintf(interface, sizeof(interface), "tcp://%s", c->options->ip);
+    set_ports(c->doors, &connection.ports);
+    err = ipmpi_connection_write(c->profile, &connection);
+    if (err != 0)
+        return err;
+    c->published = true;
+    printf("ipmpi: %zu engines ready at %s:%d; connection file %s\n",
+           c->hub.registry.nlive, interface, connection.ports.registration,
+           ipmpi_profile_client_file(c->profile));
+    fflush(stdout);
+    return 0;
+}
+
+static void close_hub(struct ipmpi_controller *c)
+{
+    if (c->intake.replay != NULL)
+        ipmpi_intake_close(&c->intake);
+    if (c->hub.balanced != NULL)
+        ipmpi_balanced_close(&c->hub);
+    ipmpi_abort_memory_destroy(&c->hub.aborted);
+    ipmpi_registry_clear(&c->hub.registry);
+    ipmpi_composer_destroy(&c->composer);
+}
+
+void ipmpi_controller_close(struct ipmpi_controller **controller)
+{
+    struct ipmpi_controller *c = *controller;
+
+    if (c->published && !c->options->reuse)
+        ipmpi_connection_remove(c->profile);
+    if (c->doors != NULL)
+        ipmpi_doors_close(&c->doors, LINGER_MS);
+    close_hub(c);
+    if (c->db != NULL)
+        ipmpi_taskdb_destroy(&c->db);
+    ipmpi_key_destroy(&c->key);
+    ipmpi_connection_destroy_key(&c->key_text);
+    ipmpi_profile_close(&c->profile);
+    close(c->signal_fd);
+    free(c);
+    *controller = NULL;
+}

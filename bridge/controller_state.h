@@ -1,0 +1,46 @@
+/* Private to the controller: its parts, shared by the file that sets them up
+ * (controller.c) and the one that runs them (loop.c). */
+#ifndef IPMPI_BRIDGE_CONTROLLER_STATE_H
+#define IPMPI_BRIDGE_CONTROLLER_STATE_H
+
+#include "bridge/controller.h"
+#include "bridge/doors.h"
+#include "bridge/files/profile.h"
+#include "bridge/hub/hub.h"
+#include "bridge/intake.h"
+#include "runtime/comm/comm.h"
+
+/* An engine's end, heard of and not yet acted upon. */
+struct ipmpi_loss {
+    int rank;
+    int64_t due_us;
+    char why[128];
+    struct ipmpi_loss *next;
+};
+
+struct ipmpi_controller {
+    const struct ipmpi_options *options; /* lent */
+    struct ipmpi_profile *profile;
+    char *key_text;
+    struct ipmpi_key *key;
+    struct ipmpi_composer *composer;
+    struct ipmpi_doors *doors;
+    struct ipmpi_taskdb *db;
+    struct ipmpi_comm *comm;
+    struct ipmpi_hub hub;
+    struct ipmpi_intake intake;
+    int signal_fd, link_fd;
+    struct ipmpi_loss *losses; /* oldest first */
+    int size;                  /* ranks */
+    bool published;            /* the connection files are there */
+    bool stopping;
+    int64_t complain_us; /* when to name the engines that are late */
+};
+
+/* Connects the hub to doors and transport (loop.c). */
+void ipmpi_controller_set_outlets(struct ipmpi_controller *controller);
+
+/* Writes the connection files and the ready line (controller.c). */
+int ipmpi_controller_publish(struct ipmpi_controller *controller);
+
+#endif

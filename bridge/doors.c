@@ -1,0 +1,307 @@
+/* ZMQ sockets of the controller.
+ *
+ * A door that takes requests is a ROUTER; the two that publish are XPUBs in
+ * verbose mode, because the controller must see subscribers come (compat 1.7).
+ * Outgoing high-water marks are off: a message that a PUB drops would hang its
+ * client. Incoming ones stay at ZMQ's default, so that a controller that stops
+ * reading pushes back on the clients instead of filling its memory. */
+#include "bridge/doors.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+struct ipmpi_doors {
+    void *context;
+    void *socket[IPMPI_NDOORS];
+    int port[IPMPI_NDOORS];
+    bool curve;
+    char public_key[IPMPI_CURVE_KEY_LEN + 1];
+    char secret_key[IPMPI_CURVE_KEY_LEN + 1];
+};
+
+static bool publishes(enum ipmpi_door door)
+{
+    return door == IPMPI_DOOR_IOPUB || door == IPMPI_DOOR_NOTIFICATION;
+}
+
+static int set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof(value));
+}
+
+static int set_options(struct ipmpi_doors *doors, enum ipmpi_door door)
+{
+    void *socket = doors->socket[door];
+    int bad = set_int(socket, ZMQ_SNDHWM, 0);
+
+    if (publishes(door))
+        bad |= set_int(socket, ZMQ_XPUB_VERBOSE, 1);
+    if (doors->curve) {
+        bad |= set_int(socket, ZMQ_CURVE_SERVER, 1);
+        bad |= zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, doors->secret_key,
+                              IPMPI_CURVE_KEY_LEN + 1);
+    }
+    return bad != 0 ? IPMPI_ESYS : 0;
+}
+
+static int port_of(void *socket)
+{
+    char endpoint[256];
+    size_t len = sizeof(endpoint);
+    const char *colon;
+
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0)
+        return 0;
+    colon = strrchr(endpoint, ':');
+    return colon != NULL ? atoi(colon + 1) : 0;
+}
+
+static int bind_error(void)
+{
+    switch (zmq_errno()) {
+    case EADDRINUSE:
+        return IPMPI_EBUSY;
+    case EADDRNOTAVAIL:
+    case ENODEV:
+    case EINVAL:
+        return IPMPI_EINVAL;
+    default:
+        return IPMPI_ESYS;
+    }
+}
+
+static int open_door(struct ipmpi_doors *doors, enum ipmpi_door door,
+                     const struct ipmpi_doors_config *config)
+{
+    const char *ip = strcmp(config->ip, "0.0.0.0") == 0 ? "*" : config->ip;
+    char endpoint[256];
+    int err;
+
+    doors->socket[door] =
+        zmq_socket(doors->context, publishes(door) ? ZMQ_XPUB : ZMQ_ROUTER);
+    if (doors->socket[door] == NULL)
+        return IPMPI_ESYS;
+    err = set_options(doors, door);
+    if (err != 0)
+        return err;
+    if (config->ports[door] != 0)
+        snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", ip,
+                 config->ports[door]);
+    else
+        snprintf(endpoint, sizeof(endpoint), "tcp://%s:*", ip);
+    if (zmq_bind(doors->socket[door], endpoint) != 0)
+        return bind_error();
+    doors->port[door] = port_of(doors->socket[door]);
+    return 0;
+}
+
+static int set_keys(struct ipmpi_doors *doors,
+                    const struct ipmpi_doors_config *config)
+{
+    doors->curve = config->curve;
+    if (!config->curve)
+        return 0;
+    if (config->curve_secret == NULL)
+        return zmq_curve_keypair(doors->public_key, doors->secret_key) == 0
+                   ? 0
+                   : IPMPI_ESYS;
+    if (strlen(config->curve_secret) != IPMPI_CURVE_KEY_LEN)
+        return IPMPI_EINVAL;
+    memcpy(doors->secret_key, config->curve_secret, IPMPI_CURVE_KEY_LEN + 1);
+    if (zmq_curve_public(doors->public_key, doors->secret_key) != 0)
+        return IPMPI_EINVAL;
+    return 0;
+}
+
+int ipmpi_doors_open(const struct ipmpi_doors_config *config,
+                     struct ipmpi_doors **doors_out, int *port_out)
+{
+    struct ipmpi_doors *doors = calloc(1, sizeof(*doors));
+    int err = IPMPI_ENOMEM;
+
+    if (doors == NULL)
+        return err;
+    doors->context = zmq_ctx_new();
+    if (doors->context == NULL)
+        goto free_doors;
+    err = set_keys(doors, config);
+    for (int d = 0; err == 0 && d < IPMPI_NDOORS; d++) {
+        err = open_door(doors, d, config);
+        if (err != 0 && port_out != NULL)
+            *port_out = config->ports[d];
+    }
+    if (err != 0)
+        goto close_doors;
+    *doors_out = doors;
+    return 0;
+
+close_doors:
+    ipmpi_doors_close(&doors, 0);
+    return err;
+free_doors:
+    free(doors);
+    return err;
+}
+
+void ipmpi_doors_close(struct ipmpi_doors **doors, int linger_ms)
+{
+    for (int d = 0; d < IPMPI_NDOORS; d++) {
+        void *socket = (*doors)->socket[d];
+
+        if (socket == NULL)
+            continue;
+        set_int(socket, ZMQ_LINGER, linger_ms);
+        zmq_close(socket);
+    }
+    zmq_ctx_term((*doors)->context);
+    explicit_bzero((*doors)->secret_key, sizeof((*doors)->secret_key));
+    free(*doors);
+    *doors = NULL;
+}
+
+int ipmpi_doors_port(const struct ipmpi_doors *doors, enum ipmpi_door door)
+{
+    return doors->port[door];
+}
+
+const char *ipmpi_doors_curve_key(const struct ipmpi_doors *doors)
+{
+    return doors->curve ? doors->public_key : NULL;
+}
+
+static void close_msg(void *data, void *hint)
+{
+    (void)data;
+    zmq_msg_close(hint);
+    free(hint);
+}
+
+/* Small frames are copied, so that no 64-byte zmq_msg_t and no allocation of
+ * its own is kept for each; ZMQ stores them inside the message anyway. */
+static int add_frame(struct ipmpi_frames *frames, zmq_msg_t *msg)
+{
+    const size_t len = zmq_msg_size(msg);
+    struct ipmpi_buffer *buffer;
+    zmq_msg_t *kept;
+    int err;
+
+    if (len < 1024)
+        return ipmpi_frames_add_copy(frames, zmq_msg_data(msg), len);
+    kept = malloc(sizeof(*kept));
+    if (kept == NULL)
+        return IPMPI_ENOMEM;
+    zmq_msg_init(kept);
+    zmq_msg_move(kept, msg);
+    err = ipmpi_buffer_wrap(zmq_msg_data(kept), len, close_msg, kept, &buffer);
+    if (err != 0) {
+        close_msg(NULL, kept);
+        return err;
+    }
+    err = ipmpi_frames_add_view(frames, buffer, 0, len);
+    ipmpi_buffer_release(&buffer);
+    return err;
+}
+
+int ipmpi_doors_receive(struct ipmpi_doors *doors, enum ipmpi_door door,
+                        size_t max_frames, struct ipmpi_frames *frames_out)
+{
+    bool more = true;
+    int err = 0;
+
+    for (size_t n = 0; more; n++) {
+        zmq_msg_t msg;
+
+        zmq_msg_init(&msg);
+        if (zmq_msg_recv(&msg, doors->socket[door], ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&msg); /* messages come whole: only before frame 0 */
+            return IPMPI_EEMPTY;
+        }
+        more = zmq_msg_more(&msg);
+        if (err == 0 && n >= max_frames)
+            err = IPMPI_ETOOBIG;
+        if (err == 0)
+            err = add_frame(frames_out, &msg);
+        zmq_msg_close(&msg);
+    }
+    if (err != 0)
+        ipmpi_frames_clear(frames_out);
+    return err;
+}
+
+static void release_buffer(void *data, void *hint)
+{
+    struct ipmpi_buffer *buffer = hint;
+
+    (void)data;
+    ipmpi_buffer_release(&buffer); /* on a thread of ZMQ's: it is counted */
+}
+
+static int make_msg(const struct ipmpi_frame *frame, zmq_msg_t *msg)
+{
+    if (frame->owner == NULL || frame->len < 1024) {
+        if (zmq_msg_init_size(msg, frame->len) != 0)
+            return IPMPI_ENOMEM;
+        if (frame->len > 0)
+            memcpy(zmq_msg_data(msg), frame->data, frame->len);
+        return 0;
+    }
+    ipmpi_buffer_share(frame->owner);
+    if (zmq_msg_init_data(msg, (void *)frame->data, frame->len, release_buffer,
+                          frame->owner) != 0) {
+        release_buffer(NULL, frame->owner);
+        return IPMPI_ENOMEM;
+    }
+    return 0;
+}
+
+void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
+                      struct ipmpi_frames *frames)
+{
+    for (size_t i = 0; i < frames->n; i++) {
+        const int more = i + 1 < frames->n ? ZMQ_SNDMORE : 0;
+        zmq_msg_t msg;
+
+        if (make_msg(&frames->at[i], &msg) != 0) {
+            ipmpi_log_error("DOOR-MEMORY", "out of memory; a message is cut");
+            zmq_msg_init(&msg);
+        }
+        if (zmq_msg_send(&msg, doors->socket[door], ZMQ_DONTWAIT | more) < 0)
+            zmq_msg_close(&msg);
+    }
+    ipmpi_frames_clear(frames);
+}
+
+unsigned ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask,
+                          const int *fds, size_t nfds, int wait_ms)
+{
+    enum { MAX_FDS = 16 };
+    zmq_pollitem_t items[IPMPI_NDOORS + MAX_FDS];
+    enum ipmpi_door door_of[IPMPI_NDOORS];
+    size_t ndoors = 0;
+    unsigned ready = 0;
+
+    IPMPI_ASSERT(nfds <= MAX_FDS);
+    for (int d = 0; d < IPMPI_NDOORS; d++) {
+        if (!(mask & 1u << d))
+            continue;
+        items[ndoors] =
+            (zmq_pollitem_t){.socket = doors->socket[d], .events = ZMQ_POLLIN};
+        door_of[ndoors++] = d;
+    }
+    for (size_t i = 0; i < nfds; i++)
+        items[ndoors + i] =
+            (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
+    if (zmq_poll(items, (int)(ndoors + nfds), wait_ms) <= 0)
+        return 0;
+    for (size_t i = 0; i < ndoors; i++) {
+        if (items[i].revents & ZMQ_POLLIN)
+            ready |= 1u << door_of[i];
+    }
+    return ready;
+}

@@ -1,0 +1,194 @@
+/* Engines: joining, messages, leaving. */
+#include "bridge/engines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bridge/hub/records.h"
+#include "bridge/schedulers/balanced.h"
+#include "bridge/schedulers/dispatch.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+int ipmpi_engines_welcome(struct ipmpi_hub *hub,
+                          const struct ipmpi_welcome *welcome, int rank, int id)
+{
+    struct ipmpi_msg_head head = {
+        .version = IPMPI_PROTOCOL_VERSION,
+        .type = IPMPI_MSG_WELCOME,
+    };
+    struct ipmpi_frames more = {0};
+    struct ipmpi_engine *engine;
+    int err = ipmpi_registry_add(&hub->registry, rank, id, &engine);
+
+    if (err != 0)
+        return err;
+    head.detail = engine->id;
+    err = ipmpi_frames_add_copy(&more, welcome->key, strlen(welcome->key));
+    if (err == 0)
+        err = ipmpi_frames_add_copy(&more, engine->uuid, IPMPI_UUID_LEN);
+    if (err == 0) /* its session: what upstream's engines use, too */
+        err = ipmpi_frames_add_copy(&more, engine->uuid, IPMPI_UUID_LEN);
+    if (err == 0)
+        err = ipmpi_frames_add_copy(&more, welcome->username,
+                                    strlen(welcome->username));
+    if (err != 0) {
+        ipmpi_frames_clear(&more);
+        return err;
+    }
+    ipmpi_hub_tell_engine(hub, engine, &head, &more);
+    return 0;
+}
+
+static void copy_text(const struct ipmpi_frames *frames, size_t i, char *out,
+                      size_t cap)
+{
+    size_t len = 0;
+
+    if (i < frames->n)
+        len = frames->at[i].len < cap - 1 ? frames->at[i].len : cap - 1;
+    if (len > 0)
+        memcpy(out, frames->at[i].data, len);
+    out[len] = '\0';
+}
+
+static void on_ready(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    if (engine->state != IPMPI_ENGINE_JOINING)
+        return;
+    engine->pid = head->detail;
+    copy_text(frames, 1, engine->host, sizeof(engine->host));
+    copy_text(frames, 2, engine->python, sizeof(engine->python));
+    ipmpi_registry_ready(&hub->registry, engine);
+    ipmpi_hub_notify_registration(hub, engine);
+    ipmpi_log_debug("ENGINE-READY", "engine %d: pid %d on %s, Python %s",
+                    engine->id, engine->pid, engine->host, engine->python);
+    ipmpi_balanced_engine_came(hub, engine);
+}
+
+static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    struct ipmpi_frames out = {0};
+    struct ipmpi_job *job;
+    int err;
+
+    (void)engine;
+    if (frames->n < 7)
+        return; /* head, topic, signature and the four parts */
+    if (head->kind == IPMPI_IOPUB_BUSY) {
+        job = ipmpi_job_by_ref(&hub->ledger, head->ref);
+        if (job != NULL)
+            ipmpi_balanced_started(job);
+    }
+    ipmpi_records_output(hub, head->kind, frames);
+    err = ipmpi_frames_add_from(&out, frames, 1, 1);
+    if (err == 0)
+        err = ipmpi_frames_add_static(&out, IPMPI_DELIM, IPMPI_DELIM_LEN);
+    if (err == 0)
+        err = ipmpi_frames_add_from(&out, frames, 2, frames->n - 2);
+    if (err == 0)
+        hub->out.to_client(hub->out.ctx, IPMPI_DOOR_IOPUB, &out);
+    else
+        ipmpi_log_error("ENGINE-MEMORY", "out of memory; output is lost");
+    ipmpi_frames_clear(&out);
+}
+
+static void on_leaving(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                       const struct ipmpi_msg_head *head,
+                       struct ipmpi_frames *frames)
+{
+    (void)head;
+    (void)frames;
+    ipmpi_engines_lost(hub, engine->rank, NULL);
+}
+
+static const struct handler {
+    enum ipmpi_msg_type type;
+    void (*handle)(struct ipmpi_hub *, struct ipmpi_engine *,
+                   const struct ipmpi_msg_head *, struct ipmpi_frames *);
+} handlers[] = {
+    {IPMPI_MSG_READY, on_ready},
+    {IPMPI_MSG_REPLY, ipmpi_dispatch_reply},
+    {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
+    {IPMPI_MSG_IOPUB, on_iopub},
+    {IPMPI_MSG_LEAVING, on_leaving},
+};
+
+void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,
+                           struct ipmpi_frames *frames)
+{
+    struct ipmpi_engine *engine = ipmpi_registry_by_rank(&hub->registry, rank);
+    struct ipmpi_msg_head head;
+
+    if (engine == NULL)
+        return; /* it is gone for us: late traffic disturbs nobody */
+    if (frames->n == 0 || frames->at[0].len != sizeof(head)) {
+        ipmpi_log_error("ENGINE-PROTOCOL",
+                        "rank %d sent a message without "
+                        "head; dropped",
+                        rank);
+        return;
+    }
+    memcpy(&head, frames->at[0].data, sizeof(head));
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
+        if (handlers[i].type == head.type) {
+            handlers[i].handle(hub, engine, &head, frames);
+            return;
+        }
+    }
+    ipmpi_log_error("ENGINE-PROTOCOL",
+                    "rank %d sent a message of unknown type "
+                    "%u; dropped",
+                    rank, head.type);
+}
+
+void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why)
+{
+    struct ipmpi_engine *engine = ipmpi_registry_by_rank(&hub->registry, rank);
+
+    if (engine == NULL)
+        return;
+    if (why != NULL)
+        ipmpi_log_warn("ENGINE-LOST",
+                       "engine %d (rank %d on %s, pid %d) %s; "
+                       "the others go on",
+                       engine->id, rank, engine->host, engine->pid, why);
+    else
+        ipmpi_log_info("ENGINE-LEFT", "engine %d (rank %d on %s) has left",
+                       engine->id, rank, engine->host);
+    if (ipmpi_engine_is_known(engine))
+        ipmpi_hub_notify_unregistration(hub, engine);
+    ipmpi_registry_gone(&hub->registry, engine);
+    ipmpi_balanced_engine_gone(hub, engine);
+    ipmpi_dispatch_engine_lost(hub, engine);
+    ipmpi_registry_remove(&hub->registry, &engine);
+}
+
+void ipmpi_engines_say_bye(struct ipmpi_hub *hub, int nranks)
+{
+    const struct ipmpi_msg_head head = {
+        .version = IPMPI_PROTOCOL_VERSION,
+        .type = IPMPI_MSG_BYE,
+    };
+
+    for (int rank = 1; rank < nranks; rank++) {
+        struct ipmpi_frames out = {0};
+
+        if (ipmpi_frames_add_copy(&out, &head, sizeof(head)) == 0)
+            hub->out.to_rank(hub->out.ctx, rank, &out);
+    }
+}
+
+size_t ipmpi_engines_joining(const struct ipmpi_hub *hub)
+{
+    struct ipmpi_engine *engine, *next;
+    size_t n = 0;
+
+    HASH_ITER (by_id, hub->registry.by_id, engine, next)
+        n += engine->state == IPMPI_ENGINE_JOINING;
+    return n;
+}

@@ -1,0 +1,301 @@
+/* Rank 0's loop: one turn takes a bounded share from every source, so that one
+ * chatty client cannot starve the engines, and sleeps when there was nothing.
+ *
+ * Threads: this is the thread. */
+#include "bridge/controller_state.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "bridge/engines.h"
+#include "bridge/files/connection_file.h"
+#include "bridge/hub/taskdb.h"
+#include "bridge/schedulers/balanced.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/process/interfaces.h"
+#include "runtime/process/link.h"
+
+enum {
+    TURN_BUDGET = 64,           /* messages a turn from each source */
+    BYE_US = 1000 * 1000,       /* for the last messages to leave */
+    FINALIZE_MS = 2500,         /* for MPI to end with the engines */
+    LOSS_GRACE_US = 20 * 1000,  /* for relayed replies to win the race against
+                                 * the notice that their engine is gone */
+    LATE_US = 30 * 1000 * 1000, /* between complaints about late engines */
+};
+
+/* --- outlets --------------------------------------------------------- */
+
+static void to_client(void *ctx, enum ipmpi_door door,
+                      struct ipmpi_frames *frames)
+{
+    struct ipmpi_controller *c = ctx;
+
+    ipmpi_doors_send(c->doors, door, frames);
+}
+
+static void to_rank(void *ctx, int rank, struct ipmpi_frames *frames)
+{
+    struct ipmpi_controller *c = ctx;
+    int err = ipmpi_comm_send(c->comm, rank, frames);
+
+    if (err != 0 && err != IPMPI_EDEAD)
+        ipmpi_log_error("BRIDGE-SEND", "message to rank %d: %s", rank,
+                        ipmpi_strerror(err));
+}
+
+static int64_t now_us(void *ctx)
+{
+    (void)ctx;
+    return ipmpi_clock_now_us();
+}
+
+static int64_t wall_us(void *ctx)
+{
+    (void)ctx;
+    return ipmpi_clock_wall_us();
+}
+
+void ipmpi_controller_set_outlets(struct ipmpi_controller *c)
+{
+    c->hub.out = (struct ipmpi_outlets){c, to_client, to_rank, now_us, wall_us};
+}
+
+/* --- engines that end ------------------------------------------------ */
+
+static void describe(const struct ipmpi_exit_notice *notice, char *out,
+                     size_t cap)
+{
+    const int status = notice->wait_status;
+
+    if (status != -1 && WIFSIGNALED(status))
+        snprintf(out, cap, "was killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else if (status != -1 && WIFEXITED(status))
+        snprintf(out, cap, "exited with code %d", WEXITSTATUS(status));
+    else
+        snprintf(out, cap, "ended");
+}
+
+/* An engine ended. What it sent before may still be on its way through MPI:
+ * the loss is acted upon when nothing more comes, and a little later. */
+static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
+{
+    struct ipmpi_controller *c = ctx;
+    struct ipmpi_loss *loss;
+
+    if (notice->rank <= 0 || notice->rank >= c->size)
+        return;
+    loss = calloc(1, sizeof(*loss));
+    if (loss == NULL)
+        return;
+    loss->rank = notice->rank;
+    loss->due_us = now_us(NULL) + LOSS_GRACE_US;
+    describe(notice, loss->why, sizeof(loss->why));
+    LL_APPEND(c->losses, loss);
+}
+
+static void act_on_losses(struct ipmpi_controller *c)
+{
+    while (c->losses != NULL && c->losses->due_us <= now_us(NULL)) {
+        struct ipmpi_loss *loss = c->losses;
+
+        LL_DELETE(c->losses, loss);
+        ipmpi_comm_mark_dead(c->comm, loss->rank);
+        ipmpi_engines_lost(&c->hub, loss->rank, loss->why);
+        free(loss);
+    }
+}
+
+/* --- one turn -------------------------------------------------------- */
+
+static void receive(void *ctx, int rank, struct ipmpi_frames *frames)
+{
+    struct ipmpi_controller *c = ctx;
+
+    ipmpi_engines_receive(&c->hub, rank, frames);
+}
+
+static void take_signals(struct ipmpi_controller *c)
+{
+    struct signalfd_siginfo info;
+
+    while (read(c->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (!c->stopping)
+            ipmpi_log_info("BRIDGE-STOP", "%s: the cluster ends",
+                           strsignal((int)info.ssi_signo));
+        c->stopping = true;
+    }
+}
+
+static void take_link(struct ipmpi_controller *c)
+{
+    struct ipmpi_link_packet packet;
+    int err;
+
+    if (c->link_fd < 0)
+        return;
+    while ((err = ipmpi_link_receive(c->link_fd, &packet)) == 0) {
+        if (packet.type == IPMPI_LINK_TERMINATE)
+            c->stopping = true;
+    }
+    if (err == IPMPI_EDEAD)
+        c->stopping = true; /* the nanny is gone: so is the job */
+}
+
+static void complain_of_late_engines(struct ipmpi_controller *c)
+{
+    char ids[256] = "";
+    struct ipmpi_engine *engine, *next;
+    size_t at = 0;
+
+    HASH_ITER (by_id, c->hub.registry.by_id, engine, next) {
+        if (engine->state == IPMPI_ENGINE_JOINING && at + 16 < sizeof(ids))
+            at += (size_t)snprintf(ids + at, sizeof(ids) - at, "%s%d",
+                                   at > 0 ? ", " : "", engine->id);
+    }
+    ipmpi_log_warn("BRIDGE-LATE", "still waiting for engines %s", ids);
+    c->complain_us = now_us(NULL) + LATE_US;
+}
+
+/* The files appear when all engines are there, so that whoever finds them
+ * finds a whole cluster. */
+static void publish_when_ready(struct ipmpi_controller *c)
+{
+    if (c->published)
+        return;
+    if (ipmpi_engines_joining(&c->hub) == 0) {
+        if (ipmpi_controller_publish(c) != 0)
+            c->stopping = true;
+    } else if (now_us(NULL) >= c->complain_us) {
+        complain_of_late_engines(c);
+    }
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long the timers let us sleep, in ms; -1: for ever. */
+static int timers_wait_ms(const struct ipmpi_controller *c)
+{
+    int64_t next = ipmpi_balanced_deadline_us(&c->hub);
+    int64_t left;
+
+    next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
+    if (c->losses != NULL)
+        next = earliest(next, c->losses->due_us);
+    if (!c->published)
+        next = earliest(next, c->complain_us);
+    if (next == INT64_MAX)
+        return -1;
+    left = (next - now_us(NULL) + 999) / 1000;
+    return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static unsigned sleep_until_something(struct ipmpi_controller *c)
+{
+    const int timers = timers_wait_ms(c);
+    int wait = ipmpi_comm_before_sleep(c->comm);
+    int fds[5];
+    size_t n = (size_t)ipmpi_comm_fds(c->comm, fds);
+    unsigned mask;
+
+    fds[n++] = c->signal_fd;
+    fds[n++] = ipmpi_taskdb_fd(c->db);
+    if (c->link_fd >= 0)
+        fds[n++] = c->link_fd;
+    if (wait < 0 || (timers >= 0 && timers < wait))
+        wait = timers;
+    mask =
+        ipmpi_doors_wait(c->doors, ipmpi_intake_mask(&c->intake), fds, n, wait);
+    ipmpi_comm_after_sleep(c->comm, on_notice, c);
+    take_signals(c);
+    take_link(c);
+    return mask;
+}
+
+static void turn(struct ipmpi_controller *c)
+{
+    unsigned mask = ipmpi_intake_mask(&c->intake);
+    unsigned did = ipmpi_intake_turn(&c->intake, mask, TURN_BUDGET);
+
+    did += ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
+    ipmpi_taskdb_poll(c->db);
+    ipmpi_balanced_fire_timers(&c->hub);
+    publish_when_ready(c);
+    if (did > 0)
+        return;
+    act_on_losses(c);
+    sleep_until_something(c);
+}
+
+/* --- the job --------------------------------------------------------- */
+
+static int join(struct ipmpi_controller *c)
+{
+    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
+    const char *user = getenv("USER");
+    const struct ipmpi_welcome welcome = {c->key_text,
+                                          user != NULL ? user : "ipmpi"};
+    struct ipmpi_comm_options options = {.protocol = IPMPI_PROTOCOL_VERSION};
+    struct ipmpi_interface interface;
+    int err;
+
+    if (ipmpi_interface_choose(&interface) == 0)
+        options.bell_ipv4_be = interface.ipv4_be;
+    err = ipmpi_comm_open(&options, &c->comm);
+
+    if (err != 0)
+        return err;
+    c->size = ipmpi_comm_size(c->comm);
+    packet.controller = *ipmpi_comm_address(c->comm, 0);
+    if (c->link_fd >= 0)
+        ipmpi_link_send(c->link_fd, &packet);
+    for (int rank = 1; err == 0 && rank < c->size; rank++)
+        err = ipmpi_engines_welcome(&c->hub, &welcome, rank, rank - 1);
+    c->complain_us = now_us(NULL) + LATE_US;
+    return err;
+}
+
+/* Lets the last messages leave; then all ranks finalise MPI together. */
+static int leave(struct ipmpi_controller *c)
+{
+    const int64_t deadline_us = now_us(NULL) + BYE_US;
+    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_LEAVING};
+
+    if (c->published && !c->options->reuse)
+        ipmpi_connection_remove(c->profile);
+    ipmpi_engines_say_bye(&c->hub, c->size);
+    while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
+           now_us(NULL) < deadline_us)
+        ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
+    if (c->link_fd >= 0)
+        ipmpi_link_send(c->link_fd, &packet);
+    return ipmpi_comm_close(&c->comm, FINALIZE_MS);
+}
+
+int ipmpi_controller_run(struct ipmpi_controller *c)
+{
+    int err = join(c);
+
+    if (err != 0)
+        return EXIT_FAILURE;
+    while (!c->stopping && !c->hub.shutdown_asked)
+        turn(c);
+    err = leave(c);
+    if (err != 0)
+        ipmpi_log_warn("BRIDGE-FINALIZE", "some ranks did not end in time: %s",
+                       ipmpi_strerror(err));
+    return EXIT_SUCCESS;
+}
