@@ -1,0 +1,181 @@
+/* First in, first out, under one lock.
+ *
+ * Invariant: `tail` points at the NULL that ends the list; `length` counts.
+ * Threads:   any. */
+#include "runtime/engine/queue.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "runtime/base/error.h"
+
+struct ipmpi_queue {
+    pthread_mutex_t lock; /* guards what follows */
+    struct ipmpi_work *head, **tail;
+    size_t length;
+};
+
+int ipmpi_work_create(struct ipmpi_frames *frames, struct ipmpi_work **work_out)
+{
+    struct ipmpi_work *work;
+
+    if (frames->n < IPMPI_WORK_AT_BUFFERS)
+        return IPMPI_EFRAME;
+    work = calloc(1, sizeof(*work));
+    if (work == NULL)
+        return IPMPI_ENOMEM;
+    ipmpi_frames_move(&work->frames, frames);
+    *work_out = work;
+    return 0;
+}
+
+void ipmpi_work_destroy(struct ipmpi_work **list)
+{
+    struct ipmpi_work *work;
+
+    while ((work = *list) != NULL) {
+        *list = work->next;
+        ipmpi_frames_clear(&work->frames);
+        free(work);
+    }
+}
+
+struct ipmpi_work *ipmpi_work_unlink(struct ipmpi_work **list, uint64_t ref)
+{
+    struct ipmpi_work *work;
+
+    while ((work = *list) != NULL && work->ref != ref)
+        list = &work->next;
+    if (work != NULL) {
+        *list = work->next;
+        work->next = NULL;
+    }
+    return work;
+}
+
+int ipmpi_queue_create(struct ipmpi_queue **queue_out)
+{
+    struct ipmpi_queue *queue = calloc(1, sizeof(*queue));
+
+    if (queue == NULL)
+        return IPMPI_ENOMEM;
+    pthread_mutex_init(&queue->lock, NULL);
+    queue->tail = &queue->head;
+    *queue_out = queue;
+    return 0;
+}
+
+void ipmpi_queue_destroy(struct ipmpi_queue **queue)
+{
+    if (*queue == NULL)
+        return;
+    ipmpi_work_destroy(&(*queue)->head);
+    pthread_mutex_destroy(&(*queue)->lock);
+    free(*queue);
+    *queue = NULL;
+}
+
+void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work)
+{
+    pthread_mutex_lock(&queue->lock);
+    (*work)->next = NULL;
+    *queue->tail = *work;
+    queue->tail = &(*work)->next;
+    queue->length++;
+    pthread_mutex_unlock(&queue->lock);
+    *work = NULL;
+}
+
+struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue)
+{
+    struct ipmpi_work *work;
+
+    pthread_mutex_lock(&queue->lock);
+    work = queue->head;
+    if (work != NULL) {
+        queue->head = work->next;
+        if (queue->head == NULL)
+            queue->tail = &queue->head;
+        queue->length--;
+        work->next = NULL;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return work;
+}
+
+typedef bool match_fn(const struct ipmpi_work *work, const void *wanted);
+
+struct wanted_refs {
+    const uint64_t *refs;
+    size_t n;
+};
+
+static bool is_of_kind(const struct ipmpi_work *work, const void *wanted)
+{
+    const uint16_t kind = *(const uint16_t *)wanted;
+
+    return kind == 0 || work->kind == kind;
+}
+
+static int compare_refs(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static bool is_among(const struct ipmpi_work *work, const void *wanted)
+{
+    const struct wanted_refs *w = wanted;
+
+    return bsearch(&work->ref, w->refs, w->n, sizeof(work->ref),
+                   compare_refs) != NULL;
+}
+
+/* One pass: what matches goes to the list returned, the rest stays. */
+static struct ipmpi_work *remove_matching(struct ipmpi_queue *queue,
+                                          match_fn *matches, const void *wanted)
+{
+    struct ipmpi_work *removed = NULL, **end = &removed, **at, *work;
+
+    pthread_mutex_lock(&queue->lock);
+    for (at = &queue->head; (work = *at) != NULL;) {
+        if (!matches(work, wanted)) {
+            at = &work->next;
+            continue;
+        }
+        *at = work->next;
+        work->next = NULL;
+        *end = work;
+        end = &work->next;
+        queue->length--;
+    }
+    queue->tail = at;
+    pthread_mutex_unlock(&queue->lock);
+    return removed;
+}
+
+struct ipmpi_work *ipmpi_queue_remove_kind(struct ipmpi_queue *queue,
+                                           uint16_t kind)
+{
+    return remove_matching(queue, is_of_kind, &kind);
+}
+
+struct ipmpi_work *ipmpi_queue_remove_refs(struct ipmpi_queue *queue,
+                                           const uint64_t *refs, size_t n)
+{
+    const struct wanted_refs wanted = {refs, n};
+
+    return remove_matching(queue, is_among, &wanted);
+}
+
+size_t ipmpi_queue_length(struct ipmpi_queue *queue)
+{
+    size_t length;
+
+    pthread_mutex_lock(&queue->lock);
+    length = queue->length;
+    pthread_mutex_unlock(&queue->lock);
+    return length;
+}

@@ -1,0 +1,178 @@
+/* What rank 0 says to an engine; see protocol.h.
+ *
+ * Threads: the comm thread; before it starts, main. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/engine/state.h"
+
+enum { UUID_CAP = 64 }; /* longest uuid we take */
+
+typedef int handle_fn(struct ipmpi_engine *engine,
+                      const struct ipmpi_msg_head *head,
+                      struct ipmpi_frames *frames);
+
+static int take_welcome(struct ipmpi_engine *engine,
+                        const struct ipmpi_msg_head *head,
+                        struct ipmpi_frames *frames)
+{
+    if (engine->welcomed)
+        return IPMPI_ESTATE;
+    if (frames->n < 5 || frames->at[2].len == 0 || frames->at[2].len > UUID_CAP)
+        return IPMPI_EFRAME;
+    engine->identity.engine_id = head->detail;
+    ipmpi_frames_move(&engine->welcome, frames);
+    engine->welcomed = true;
+    return 0;
+}
+
+static int make_work(const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames, struct ipmpi_work **work_out)
+{
+    int err =
+        head->ref == 0 ? IPMPI_EFRAME : ipmpi_work_create(frames, work_out);
+
+    if (err != 0)
+        return err;
+    (*work_out)->ref = head->ref;
+    (*work_out)->kind = head->kind;
+    (*work_out)->flags = head->flags;
+    return 0;
+}
+
+static int take_work(struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    struct ipmpi_work *work;
+    int err = make_work(head, frames, &work);
+
+    if (err != 0)
+        return err;
+    ipmpi_queue_push(engine->queue, &work);
+    ipmpi_engine_wake(engine);
+    return 0;
+}
+
+static int take_control(struct ipmpi_engine *engine,
+                        const struct ipmpi_msg_head *head,
+                        struct ipmpi_frames *frames)
+{
+    struct ipmpi_work *work;
+    int err = make_work(head, frames, &work);
+
+    if (err == 0)
+        ipmpi_controls_push(&engine->controls, &work);
+    return err;
+}
+
+static int compare_refs(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int take_abort(struct ipmpi_engine *engine,
+                      const struct ipmpi_msg_head *head,
+                      struct ipmpi_frames *frames)
+{
+    struct ipmpi_work *list;
+    uint64_t *refs;
+    size_t n;
+
+    (void)head;
+    if (frames->n < 2 || frames->at[1].len % sizeof(*refs) != 0)
+        return IPMPI_EFRAME;
+    n = frames->at[1].len / sizeof(*refs);
+    if (n == 0)
+        return 0;
+    refs = malloc(n * sizeof(*refs));
+    if (refs == NULL)
+        return IPMPI_ENOMEM;
+    memcpy(refs, frames->at[1].data, n * sizeof(*refs));
+    qsort(refs, n, sizeof(*refs), compare_refs);
+    list = ipmpi_queue_remove_refs(engine->queue, refs, n);
+    free(refs);
+    return ipmpi_engine_answer_aborted(engine, &list);
+}
+
+static int take_signal(struct ipmpi_engine *engine,
+                       const struct ipmpi_msg_head *head,
+                       struct ipmpi_frames *frames)
+{
+    (void)frames;
+    if (head->detail == 0)
+        return 0; /* asks only whether we are there */
+    return pthread_kill(engine->main_thread, head->detail) == 0 ? 0
+                                                                : IPMPI_EINVAL;
+}
+
+static int take_shutdown(struct ipmpi_engine *engine,
+                         const struct ipmpi_msg_head *head,
+                         struct ipmpi_frames *frames)
+{
+    (void)head;
+    (void)frames;
+    ipmpi_engine_stop(engine, IPMPI_STOP_ENGINE);
+    return 0;
+}
+
+static int take_bye(struct ipmpi_engine *engine,
+                    const struct ipmpi_msg_head *head,
+                    struct ipmpi_frames *frames)
+{
+    (void)head;
+    (void)frames;
+    engine->job_ended = true;
+    ipmpi_outbox_close(engine->outbox); /* nobody listens any more */
+    ipmpi_engine_stop(engine, IPMPI_STOP_JOB);
+    return 0;
+}
+
+static handle_fn *handler_of(uint16_t type)
+{
+    static handle_fn *const handlers[] = {
+        [IPMPI_MSG_WELCOME] = take_welcome,
+        [IPMPI_MSG_WORK] = take_work,
+        [IPMPI_MSG_CONTROL] = take_control,
+        [IPMPI_MSG_ABORT] = take_abort,
+        [IPMPI_MSG_SIGNAL] = take_signal,
+        [IPMPI_MSG_SHUTDOWN] = take_shutdown,
+        [IPMPI_MSG_BYE] = take_bye,
+    };
+
+    return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]
+                                                         : NULL;
+}
+
+static int handle(struct ipmpi_engine *engine, struct ipmpi_frames *frames)
+{
+    struct ipmpi_msg_head head;
+    handle_fn *handler;
+
+    if (frames->n == 0 || frames->at[0].len != sizeof(head))
+        return IPMPI_EFRAME;
+    memcpy(&head, frames->at[0].data, sizeof(head));
+    if (head.version != IPMPI_PROTOCOL_VERSION)
+        return IPMPI_EVERSION;
+    handler = handler_of(head.type);
+    if (handler == NULL)
+        return IPMPI_EINVAL;
+    if (!engine->welcomed && head.type != IPMPI_MSG_WELCOME)
+        return IPMPI_ESTATE;
+    return handler(engine, &head, frames);
+}
+
+void ipmpi_engine_receive(void *arg, int source, struct ipmpi_frames *frames)
+{
+    struct ipmpi_engine *engine = arg;
+    int err = source == 0 ? handle(engine, frames) : IPMPI_EINVAL;
+
+    if (err != 0)
+        ipmpi_log_limited(&engine->bad_message, IPMPI_LOG_ERROR,
+                          "ENGINE-MESSAGE", "message from rank %d dropped: %s",
+                          source, ipmpi_strerror(err));
+}
