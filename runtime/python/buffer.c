@@ -1,0 +1,85 @@
+/* The type `_ipmpi.Frame`: one frame of a message, kept alive for as long as
+ * Python holds a memoryview of it.
+ *
+ * The memory is this engine's alone, so the views are writable: an array that
+ * arrives can be changed in place, as with ipyparallel. */
+#include "runtime/python/module.h"
+
+#include "runtime/base/frames.h"
+
+struct frame_object {
+    PyObject_HEAD struct ipmpi_frame frame; /* has a share */
+};
+
+static PyTypeObject *frame_type;
+
+static int get_buffer(PyObject *self, Py_buffer *view, int flags)
+{
+    static char nothing[1];
+    const struct ipmpi_frame *frame = &((struct frame_object *)self)->frame;
+    void *data = frame->len > 0 ? (void *)frame->data : nothing;
+
+    return PyBuffer_FillInfo(view, self, data, (Py_ssize_t)frame->len, 0,
+                             flags);
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc free_self = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    ipmpi_buffer_release(&((struct frame_object *)self)->frame.owner);
+    free_self(self);
+    Py_DECREF(type);
+}
+
+int ipmpi_python_init_frame(void)
+{
+    static PyType_Slot slots[] = {
+        {Py_tp_doc, "One frame of a message; exports its bytes, writable."},
+        {Py_tp_dealloc, dealloc},
+        {Py_bf_getbuffer, get_buffer},
+        {0, NULL},
+    };
+    static PyType_Spec spec = {
+        .name = "_ipmpi.Frame",
+        .basicsize = sizeof(struct frame_object),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        .slots = slots,
+    };
+
+    frame_type = (PyTypeObject *)PyType_FromSpec(&spec);
+    return frame_type == NULL ? -1 : 0;
+}
+
+static PyObject *view_of(const struct ipmpi_frame *frame)
+{
+    struct frame_object *object = PyObject_New(struct frame_object, frame_type);
+    PyObject *view;
+
+    if (object == NULL)
+        return NULL;
+    object->frame = *frame;
+    if (frame->owner != NULL)
+        ipmpi_buffer_share(frame->owner);
+    view = PyMemoryView_FromObject((PyObject *)object);
+    Py_DECREF(object); /* the view holds it */
+    return view;
+}
+
+PyObject *ipmpi_python_views(const struct ipmpi_frames *frames, size_t first)
+{
+    PyObject *list = PyList_New((Py_ssize_t)(frames->n - first)), *view;
+
+    if (list == NULL)
+        return NULL;
+    for (size_t i = first; i < frames->n; i++) {
+        view = view_of(&frames->at[i]);
+        if (view == NULL ||
+            PyList_SetItem(list, (Py_ssize_t)(i - first), view) < 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
