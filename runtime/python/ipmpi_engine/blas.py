@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 from collections.abc import Iterator
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
-_LIBRARY = re.compile(r"\s(/\S*openblas\S*)$", re.MULTILINE)
 _SETTERS = ("openblas_set_num_threads", "openblas_set_num_threads64_",
             "scipy_openblas_set_num_threads",
             "scipy_openblas_set_num_threads64_")
@@ -45,18 +43,22 @@ def wanted_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def restore() -> None:
-    """Gives every OpenBLAS that is loaded the wanted number of threads."""
-    threads = wanted_threads()
-    if threads == 1:
-        return
+def find_setters() -> list:
+    """The thread setters of every OpenBLAS that is loaded now; they stay
+    valid in a forked child."""
     with open("/proc/self/maps") as maps:
-        paths = set(_LIBRARY.findall(maps.read()))
+        paths = {line.split()[-1] for line in maps if "openblas" in line}
+    setters = []
     for path in paths:
         with contextlib.suppress(OSError):
             library = ctypes.CDLL(path)
-            for name in _SETTERS:
-                setter = getattr(library, name, None)
-                if setter is not None:
-                    setter(ctypes.c_int(threads))
-                    break
+            setters += [getattr(library, name) for name in _SETTERS
+                        if hasattr(library, name)][:1]
+    return setters
+
+
+def restore(setters: list) -> None:
+    """Gives each OpenBLAS of `setters` the wanted number of threads."""
+    threads = wanted_threads()
+    for setter in setters if threads > 1 else ():
+        setter(ctypes.c_int(threads))

@@ -81,7 +81,7 @@ def _settle_process() -> None:
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
-    blas.restore()
+    blas.restore(preload.blas_setters)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

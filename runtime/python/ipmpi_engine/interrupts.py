@@ -13,9 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from _signal import signal as _set_handler  # signal.signal without its enums
 from contextlib import contextmanager
 
 log = logging.getLogger("ipmpi.engine")
+
+_SIGINT = int(signal.SIGINT)
 
 
 class Interrupts:
@@ -34,19 +37,19 @@ class Interrupts:
 
     def arm(self) -> None:
         """From here on SIGINT raises KeyboardInterrupt."""
-        self._saved = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._saved = _set_handler(_SIGINT, signal.default_int_handler)
         self._armed = True
 
     def disarm(self) -> None:
         """Back to the handler from before `arm`; idempotent.
 
-        `signal.signal` runs pending handlers before it installs the new one,
+        Setting a handler first runs pending ones, by the old handler,
         so a late KeyboardInterrupt can come out of it: it came too late for
         the user's code, which is over, and is dropped.
         """
         while self._armed:
             try:
-                signal.signal(signal.SIGINT, self._saved)
+                _set_handler(_SIGINT, self._saved)
                 self._armed = False
             except KeyboardInterrupt:
                 log.info("SIGINT came as the request ended; ignored")

@@ -81,22 +81,38 @@ def _rebind(MPI: ModuleType, handle: int) -> bool:
     ctypes.c_void_p.from_address(
         MPI._addressof(MPI.COMM_WORLD)).value = handle
     MPI.COMM_WORLD = _guarded(MPI)(MPI.COMM_WORLD)
+    for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):  # errors are exceptions
+        comm.Set_errhandler(MPI.ERRORS_RETURN)
     MPI.Finalize = _refuse_finalize
     MPI.Init = MPI.Init_thread = _refuse_init
     return True
 
 
 def _guarded(MPI: ModuleType) -> type:
-    """A class of communicators whose Abort ends no other engine."""
+    """A class of communicators that cannot take the job down."""
 
     class EngineComm(MPI.Intracomm):
-        """The engines' communicator, and those made of it."""
+        """The engines' communicator, and duplicates of it."""
+
+        __module__ = MPI.__name__
 
         def Abort(self, errorcode: int = 0):
             raise RuntimeError(
                 f"Abort({errorcode}) would end every engine and the "
                 "controller; raise an exception to fail this task, or call "
                 "client.shutdown() to end engines")
+
+        def Free(self) -> None:
+            if self is MPI.COMM_WORLD:
+                raise RuntimeError("COMM_WORLD cannot be freed")
+            super().Free()
+
+        Disconnect = Free
+
+        def __reduce__(self):
+            if self is MPI.COMM_WORLD:  # pickled by name
+                return "COMM_WORLD"
+            return super().__reduce__()
 
     return EngineComm
 

@@ -26,6 +26,7 @@ _WELCOME = ("numpy", "numpy.random", "jedi", "concurrent.futures.thread",
             "matplotlib_inline", "tornado.platform.asyncio", "cloudpickle")
 
 _kernel = None
+blas_setters: list = []
 
 
 def prepare():
@@ -35,6 +36,8 @@ def prepare():
     if _kernel is None:
         with blas.single_threaded():
             _import()
+        blas_setters.extend(blas.find_setters())
+        from . import engine, startup  # noqa: F401, needed after the fork
         from .kernel import EngineKernel
 
         _kernel = EngineKernel.instance()

@@ -71,13 +71,15 @@ class EngineShell(ZMQInteractiveShell):
 
 
 def create(kernel, session, socket) -> EngineShell:
-    """Makes the singleton shell. Safe before fork: no file, no thread.
+    """Makes the singleton shell. Safe before fork: no thread, and no file:
+    the history is SQLite's in memory, which a child may take over.
 
     Its user namespace is the `__dict__` of a new `__main__` module.
     """
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
     shell = EngineShell.instance(config=config, kernel=kernel)
+    shell.extension_manager.load_extension("storemagic")
     data_pub = EngineDataPublisher(parent=shell)
     shell.data_pub = data_pub
     shell.configurables.append(data_pub)
@@ -93,9 +95,5 @@ def bind(shell: EngineShell, engine_id: int) -> None:
     shell.displayhook.topic = topic + b".execute_result"
     shell.display_pub.topic = topic + b".displaypub"
     shell.init_environment()
-    history = shell.history_manager
-    if history.enabled:  # the parent's connection stays the parent's
-        history.init_db()
-        history.new_session()
     if sys.path[:1] != [""]:
         sys.path.insert(0, "")

@@ -152,6 +152,27 @@ def test_without_mpi4py(tmp_path):
     assert record["streams"][0]["text"] == "False"
 
 
+def test_late_mpi4py_is_bound_as_it_loads(tmp_path):
+    """mpi4py that is not there at the start, in the form of a stand-in."""
+    package = tmp_path / "late" / "mpi4py"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "class rc:\n    initialize = finalize = True\n")
+    (package / "MPI.py").write_text(
+        "from mpi4py import rc\nSEEN = rc.initialize, rc.finalize\n")
+    cells = ["import sys; del sys.modules['mpi4py']; "
+             f"sys.path.insert(0, {str(package.parent)!r})",
+             "import ipmpi_engine.mpi as binding\n"
+             "binding._rebind = lambda MPI, handle: print(MPI.SEEN, handle)",
+             "from mpi4py import MPI; from mpi4py.MPI import SEEN",
+             "print(any(isinstance(one, binding._Finder) "
+             "for one in sys.meta_path))"]
+    record, _ = live(tmp_path, cells, "sys.modules['mpi4py'] = None\n"
+                                      "fake.user_world = 99")
+    text = "".join(one["text"] for one in record["streams"])
+    assert text == "(False, False) 99\nFalse\n"
+
+
 def test_stdin_is_empty(tmp_path):
     record, _ = live(tmp_path, ["import sys; print(repr(sys.stdin.read()))"])
     assert record["streams"][0]["text"] == "''"
