@@ -11,9 +11,6 @@
 #include "runtime/base/error.h"
 #include "runtime/comm/comm.h"
 #include "tests/check.h"
-#ifdef JOB_REMOTE /* pretends that the ranks are on different hosts */
-#include "runtime/comm/internal.h"
-#endif
 
 #define JOB_DEADLINE_US ((int64_t)40 * 1000000)
 
@@ -151,7 +148,7 @@ static int job_open(void **state)
         return -1;
     job_rank = ipmpi_comm_rank(job);
     job_size = ipmpi_comm_size(job);
-#ifdef JOB_REMOTE
+#ifdef JOB_REMOTE /* pretends that the ranks are on different hosts */
     for (int i = 0; i < job_size; i++)
         job->peers[i].shared = false;
 #endif
