@@ -37,20 +37,27 @@ class Cluster:
     python:     interpreter of the engines (and of upstream's controller)
     cluster_id: as in Client(cluster_id=...)
     args:       more arguments for ipmpi-engine or upstream's controller
+    engine_args: the same for upstream's engines; ipmpi-engine is both
     env:        added to the environment; None as value removes a name
     ipython_dir, profile: where the profile is; temporary and "default"
+    cwd, wrap:  directory, and a command (as taskset) that starts it all
     """
 
     def __init__(self, engines: int, *, kind: str = "ipmpi",
                  python: Path | str | None = None, cluster_id: str = "",
-                 args: tuple[str, ...] = (), env: dict | None = None,
+                 args: tuple[str, ...] = (),
+                 engine_args: tuple[str, ...] = (), env: dict | None = None,
                  ipython_dir: Path | str | None = None,
-                 profile: str = "default") -> None:
+                 profile: str = "default", cwd: Path | str | None = None,
+                 wrap: tuple[str, ...] = ()) -> None:
         self.engines = engines
         self.kind = kind
         self.python = Path(python or places.here_python())
         self.cluster_id = cluster_id
         self.args = tuple(args)
+        self.engine_args = tuple(engine_args)
+        self.cwd = cwd
+        self.wrap = tuple(wrap)
         self.root = Path(tempfile.mkdtemp(prefix="ipmpi-"))
         self.ipython_dir = Path(ipython_dir or self.root / "ipython")
         self.profile = profile
@@ -107,7 +114,8 @@ class Cluster:
             if self.cluster_id:
                 where.append(f"--cluster-id={self.cluster_id}")
             return [str(places.MPI_RUN), str(self.engines + 1),
-                    str(places.ENGINE), *where, *self.args]
+                    str(places.ENGINE), *where, *self.args,
+                    *self.engine_args]
         return [str(self.python), "-m", "ipyparallel.controller",
                 *self._upstream_place(), *self.args]
 
@@ -125,7 +133,8 @@ class Cluster:
     def _popen(self, command: list[str]) -> subprocess.Popen:
         with open(self.log_path, "ab") as log:
             return subprocess.Popen(
-                command, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                [*self.wrap, *command], env=self.env, cwd=self.cwd,
+                stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True)
 
     def start(self, seconds: float = START_SECONDS) -> "Cluster":
@@ -143,11 +152,17 @@ class Cluster:
         end = time.monotonic() + seconds
         self._until(self._has_files, end, "no connection files")
         if self.kind == "upstream":
-            self.add_engines(self.engines, end)
+            if self.engines:
+                self.add_engines(self.engines, end)
         else:
             self._until(lambda: self.ready_line() is not None, end,
                         "no ready line")
         self.note()
+
+    @property
+    def can_grow(self) -> bool:
+        """Can engines be added while it lives?"""
+        return self.kind == "upstream"
 
     def add_engines(self, count: int, end: float | None = None) -> list:
         """Adds engines to the living cluster; returns their processes.
@@ -155,12 +170,12 @@ class Cluster:
         Only upstream's cluster takes engine processes from outside; an
         ipmpi job grows from within.
         """
-        if self.kind != "upstream":
+        if not self.can_grow:
             raise ClusterError("an mpirun job takes no engines from outside")
         end = end or time.monotonic() + START_SECONDS
         before = self.log().count("Completed registration")
         command = [str(self.python), "-m", "ipyparallel.engine",
-                   *self._upstream_place()]
+                   *self._upstream_place(), *self.engine_args]
         made = [self._popen(command) for _ in range(count)]
         self.extra += made
         self._until(lambda: self.log().count("Completed registration")
@@ -190,6 +205,23 @@ class Cluster:
     def pids(self) -> list[int]:
         """All processes of this cluster, mpirun included."""
         return processes.marked(self.mark)
+
+    def controller(self) -> int:
+        """The pid of rank 0 (of the hub, in upstream's cluster)."""
+        name = {"ipmpi": "ipmpi-controller", "upstream":
+                "ipyparallel.controller"}[self.kind]
+        for pid in self.pids():
+            if name in processes.command(pid):
+                return pid
+        raise ClusterError(f"no process {name}\n{self.log()}")
+
+    def run_to_end(self, seconds: float = 30.0) -> int:
+        """For a start that must fail: starts, waits, returns the status."""
+        self.launch()
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"did not end\n{self.log()}") from None
 
     def note(self) -> None:
         """Remembers what must be gone after the end."""
@@ -239,8 +271,8 @@ class Cluster:
                  sorted(self.shared_memory) if os.path.exists(path)]
         left += [f"temporary file {path}" for path in self.tmp.rglob("*")
                  if not path.is_dir() or path.is_symlink()]
-        left += [f"connection file {path}" for path in
-                 (self.file("client"), self.file("engine")) if path.exists()]
+        left += [f"file {path}" for path in
+                 (self.profile_dir / "security").glob("*")]
         left += [f"port {port}" for port in sorted(self.ports)
                  if _listens(port)]
         return left
