@@ -1,0 +1,190 @@
+"""Jobs of nannies without mpirun: each nanny gets the environment that mpirun
+would give it, in a process group of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+BUILD = Path(os.environ.get("IPMPI_BUILD", HERE.parents[2] / "build"))
+PACKAGE = HERE.parents[2] / "runtime" / "python" / "ipmpi_engine"
+DEADLINE_S = 30.0
+
+
+def wait_for(condition, what, seconds=DEADLINE_S):
+    """Waits until `condition()` is true and returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    """Is there such a process, other than as a zombie?"""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def make_installation(where):
+    """ipmpi-engine beside a stand-in controller, module and package."""
+    where.mkdir()
+    for name in ("ipmpi-controller", "ipmpi_embed.so"):
+        shutil.copy(BUILD / "tests" / "standin" / name, where / name)
+    shutil.copy(BUILD / "ipmpi-engine", where / "ipmpi-engine")
+    shutil.copytree(HERE / "standin" / "ipmpi_engine",
+                    where / "python" / "ipmpi_engine",
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PACKAGE / "zygote.py", where / "python" / "ipmpi_engine")
+    return where
+
+
+class Job:
+    """`size` nannies on one host. Use as a context: nothing outlives it."""
+
+    def __init__(self, installation, where, size, options=(), env=None,
+                 before=None):
+        self.where = where
+        self.size = size
+        self._program = installation / "ipmpi-engine"
+        self._options = options
+        self._env = env or {}
+        self._before = before
+        self.nannies = {}
+
+    def start(self, *ranks):
+        """Starts these nannies; without arguments, all."""
+        for rank in ranks or range(self.size):
+            self.nannies[rank] = self._start(rank)
+
+    def _start(self, rank):
+        env = {name: value for name, value in os.environ.items()
+               if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "IPP_",
+                                       "VIRTUAL_ENV", "CONDA_"))}
+        env |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "OMPI_COMM_WORLD_RANK": str(rank),
+                "OMPI_COMM_WORLD_SIZE": str(self.size),
+                "OMPI_COMM_WORLD_LOCAL_RANK": str(rank),
+                "OMPI_COMM_WORLD_LOCAL_SIZE": str(self.size),
+                "PMIX_NAMESPACE": f"test-{os.getpid()}-{self.where.name}",
+                "STANDIN_DIR": str(self.where),
+                "IPYTHONDIR": str(self.where / "ipython")}
+        for key, value in self._env.items():
+            if value is None:
+                env.pop(key, None)
+            else:
+                env[key] = str(value)
+        out = open(self.where / f"out.{rank}", "wb")
+        err = open(self.where / f"err.{rank}", "wb")
+        with out, err:
+            return subprocess.Popen(
+                [self._program, *self._options], env=env, stdout=out,
+                stderr=err, stdin=subprocess.DEVNULL, process_group=0,
+                preexec_fn=self._before)
+
+    def facts(self, rank):
+        """What the engine found; waits for it."""
+        path = self.where / f"rank.{rank}"
+        wait_for(lambda: path.exists() or self.nannies[rank].poll() is not None,
+                 f"{path}: {self.errors()}")
+        return json.loads(path.read_text())
+
+    def controller(self):
+        """The controller's pid; waits for it."""
+        path = self.where / "controller.pid"
+        wait_for(path.exists, f"{path}: {self.errors()}")
+        return int(path.read_text())
+
+    def zygote(self):
+        """The zygote's pid: the parent of engine 1."""
+        return self.facts(1)["parent"]
+
+    def notices(self):
+        """[(rank, pid, wait status, host)] that the controller heard."""
+        path = self.where / "notices"
+        if not path.exists():
+            return []
+        rows = [line.split() for line in path.read_text().splitlines()]
+        return [(int(rank), int(pid), int(status), host)
+                for rank, pid, status, host in rows]
+
+    def ask_to_leave(self, *ranks, code=0):
+        """Has stand-ins leave in good order; without arguments, all."""
+        for rank in ranks or range(self.size):
+            name = "leave" if rank == 0 else f"leave.{rank}"
+            new = self.where / f"{name}.new"
+            new.write_text(str(code))
+            new.rename(self.where / name)
+
+    def codes(self, *ranks, seconds=DEADLINE_S):
+        """Exit codes of these nannies, or of all; waits for them."""
+        end = time.monotonic() + seconds
+        return [self.nannies[rank].wait(max(0.01, end - time.monotonic()))
+                for rank in ranks or sorted(self.nannies)]
+
+    def errors(self):
+        """What all nannies and ranks wrote to stderr."""
+        return "".join(path.read_text(errors="replace")
+                       for path in sorted(self.where.glob("err.*")))
+
+    def processes(self):
+        """Pids of everything that belongs to this job."""
+        mark = f"STANDIN_DIR={self.where}\0".encode()
+        found = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                environment = Path(f"/proc/{entry}/environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment + b"\0" and is_alive(int(entry)):
+                found.append(int(entry))
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        left = self.processes()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for nanny in self.nannies.values():
+            nanny.wait(10)
+        if exc[0] is not None:
+            print(self.errors(), file=sys.stderr)
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory):
+    """A directory with ipmpi-engine and its stand-ins."""
+    return make_installation(tmp_path_factory.mktemp("ipmpi") / "bin")
+
+
+@pytest.fixture
+def make_job(installation, tmp_path):
+    """make_job(size, *options, env={}, before=None) -> Job, not started."""
+    jobs = []
+
+    def make(size, *options, env=None, before=None):
+        where = tmp_path / f"job{len(jobs)}"
+        where.mkdir()
+        jobs.append(Job(installation, where, size, options, env, before))
+        return jobs[-1]
+
+    return make

@@ -1,0 +1,1 @@
+"""An engine that is none; beside it lies the real zygote.py."""
