@@ -1,0 +1,82 @@
+/* The program `ipmpi`: a table of verbs. A verb is a function in a file of
+ * its own; adding one means one file, one line in verb.h and one row here.
+ *
+ * Threads: the verb's business. */
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "launch/verb.h"
+
+static const struct verb {
+    const char *name;
+    const char *help; /* one line */
+    ipmpi_verb_fn *run;
+    bool inside; /* runs inside containers or under mpirun, not by hand */
+} verbs[] = {
+    {"hosts", "run a job on a list of hosts where agents listen",
+     ipmpi_verb_hosts, false},
+    {"agent", "wait on a node for a job (first process of a container)",
+     ipmpi_verb_agent, true},
+    {"rsh", "start a daemon on another node (mpirun's launch agent)",
+     ipmpi_verb_rsh, true},
+    {"rank", "give a rank its port and key, then become its program",
+     ipmpi_verb_rank, true},
+};
+
+enum { NVERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static void list(bool inside)
+{
+    for (size_t i = 0; i < NVERBS; i++)
+        if (verbs[i].inside == inside)
+            printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+}
+
+static int help(void)
+{
+    puts("usage: ipmpi VERB [OPTION...]\n\nVerbs:");
+    list(false);
+    puts("  help       this text; `ipmpi VERB --help` tells more");
+    puts("\nRun by the machinery, seldom by hand:");
+    list(true);
+    return IPMPI_EXIT_OK;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    static char name[64]; /* argp keeps it for its texts */
+
+    snprintf(name, sizeof(name), "ipmpi %s", verb->name);
+    argv[0] = name;
+    return verb->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    argp_program_version = "ipmpi " IPMPI_VERSION;
+    argp_err_exit_status = IPMPI_EXIT_USAGE;
+    if (argc < 2 || strcmp(argv[1], "help") == 0 ||
+        strcmp(argv[1], "--help") == 0) {
+        if (argc == 3) { /* ipmpi help VERB */
+            char *args[] = {NULL, "--help", NULL};
+
+            for (size_t i = 0; i < NVERBS; i++)
+                if (strcmp(argv[2], verbs[i].name) == 0)
+                    return run(&verbs[i], 2, args);
+        }
+        return help();
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts(argp_program_version);
+        return IPMPI_EXIT_OK;
+    }
+    for (size_t i = 0; i < NVERBS; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return run(&verbs[i], argc - 1, argv + 1);
+    fprintf(stderr, "ipmpi: no verb \"%s\"; `ipmpi help` lists them\n",
+            argv[1]);
+    return IPMPI_EXIT_USAGE;
+}
