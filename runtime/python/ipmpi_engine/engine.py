@@ -86,6 +86,8 @@ def _settle_process() -> None:
     os.dup2(null, 0)
     os.close(null)
     sys.stdin = open(0, closefd=False)
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # for start-up code
+        stream.reconfigure(line_buffering=True)
 
 
 def _start_log() -> None:

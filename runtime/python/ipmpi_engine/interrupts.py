@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from _signal import signal as _set_handler  # signal.signal without its enums
 from contextlib import contextmanager
 
@@ -29,9 +30,19 @@ class Interrupts:
         self._on_term = on_term
         self._saved = None
         self._armed = False
+        self._pair: tuple[socket.socket, socket.socket] | None = None
 
     def install(self) -> None:
-        """Takes over both signals for the life of the engine."""
+        """Takes over both signals for the life of the engine.
+
+        A signal that comes just before the loop's wait would run its Python
+        handler only after it; so each signal also ends the wait.
+        """
+        reader, writer = self._pair = socket.socketpair()
+        for end in self._pair:
+            end.setblocking(False)
+        self._loop.add_reader(reader, reader.recv, 4096)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, self._ignore)
         signal.signal(signal.SIGTERM, self._terminate)
 

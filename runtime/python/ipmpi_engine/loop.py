@@ -43,8 +43,8 @@ class WorkLoop:
         """Serves until the engine is to stop. What user code does to the
         loop (KeyboardInterrupt in a callback, nest_asyncio) ends nothing."""
         self._loop.add_reader(self._wake_fd, self._wake)
-        self._schedule()
         while not self.should_stop():
+            self._schedule()  # again after a failure: wake-ups may be lost
             try:
                 self._loop.run_forever()
             except BaseException as exc:
@@ -89,7 +89,7 @@ class WorkLoop:
             cell = None
             try:
                 cell = self._kernel.handle(work)
-            except Exception:  # ours, not the user's: the next one may do
+            except BaseException:  # not the user's, which are answered
                 log.exception("a request failed inside the engine")
             finally:
                 self._busy = cell is not None
