@@ -13,3 +13,9 @@ set_tests_properties(runtime_comm_test_dead_np2 runtime_comm_test_dead_np3
                FAIL_REGULAR_EXPRESSION "FAILED") # mpirun's exit code is 1
 ipmpi_test(runtime/comm/test_huge.c LIBS ipmpi_comm NP 2 LABEL slow
            TIMEOUT 300)
+
+# Not a test: the transport beside bare MPI.
+add_executable(bench_pingpong bench/bench_pingpong.c)
+set_target_properties(bench_pingpong PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_link_libraries(bench_pingpong PRIVATE ipmpi_comm MPI::MPI_C)
