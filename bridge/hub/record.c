@@ -153,8 +153,7 @@ void ipmpi_record_release(struct ipmpi_record **record)
     *record = NULL;
     if (r == NULL || --r->shares > 0)
         return;
-    for (int i = 0; i < IPMPI_NFIELDS; i++)
-        clear_field(r, (enum ipmpi_field)i);
+    ipmpi_record_clear(r, IPMPI_ALL_FIELDS);
     free(r);
 }
 
@@ -231,24 +230,81 @@ static size_t fitting(const char *text, size_t len, size_t room)
     return room;
 }
 
+/* Appends. IPMPI_ENOMEM: nothing changed. */
+static int append(struct ipmpi_text *text, const char *more, size_t len)
+{
+    const size_t before = text->len;
+
+    ipmpi_text_add(text, more, len);
+    if (!text->failed)
+        return 0;
+    text->failed = false;
+    text->len = before;
+    return IPMPI_ENOMEM;
+}
+
 int ipmpi_record_add_output(struct ipmpi_record *record, enum ipmpi_field field,
                             const char *text, size_t len)
 {
     struct ipmpi_text *at = ipmpi_record_at(record, field);
     const size_t before = at->len;
     size_t keep;
+    int err;
 
     if (before >= IPMPI_RECORD_OUTPUT_MAX)
         return 0;
     keep = fitting(text, len, IPMPI_RECORD_OUTPUT_MAX - before);
-    ipmpi_text_add(at, text, keep);
-    if (keep < len)
-        ipmpi_text_puts(at, OUTPUT_CUT); /* more than `keep` fell short */
-    if (!at->failed)
-        return 0;
-    at->failed = false;
-    at->len = before;
-    return IPMPI_ENOMEM;
+    err = append(at, text, keep);
+    if (err == 0 && keep < len) {
+        err = append(at, OUTPUT_CUT, sizeof(OUTPUT_CUT) - 1);
+        if (err != 0)
+            at->len = before;
+    }
+    return err;
+}
+
+void ipmpi_record_clear(struct ipmpi_record *record, uint32_t fields)
+{
+    for (int i = 0; i < IPMPI_NFIELDS; i++)
+        if ((fields & (UINT32_C(1) << i)) != 0)
+            clear_field(record, (enum ipmpi_field)i);
+}
+
+static int merge_field(struct ipmpi_record *record,
+                       const struct ipmpi_record *change,
+                       enum ipmpi_field field)
+{
+    void *to = ipmpi_record_at(record, field);
+    const void *from = ipmpi_record_at(change, field);
+    const struct ipmpi_frames *frames = from;
+    const struct ipmpi_text *text = from;
+
+    switch (ipmpi_fields[field].kind) {
+    case IPMPI_FIELD_TEXT:
+    case IPMPI_FIELD_JSON:
+        ipmpi_record_set_frame(record, field, from);
+        break;
+    case IPMPI_FIELD_BUFFERS:
+        ipmpi_frames_clear(to);
+        return ipmpi_frames_add_from(to, frames, 0, frames->n);
+    case IPMPI_FIELD_OUTPUT:
+        return append(to, text->data, text->len);
+    case IPMPI_FIELD_DATE:
+        *(int64_t *)to = *(const int64_t *)from;
+        break;
+    }
+    return 0;
+}
+
+int ipmpi_record_merge(struct ipmpi_record *record,
+                       const struct ipmpi_record *change, uint32_t fields)
+{
+    int err = 0;
+
+    for (int i = 0; i < IPMPI_NFIELDS && err == 0; i++)
+        if ((fields & (UINT32_C(1) << i)) != 0)
+            err = merge_field(record, change, (enum ipmpi_field)i);
+    return err;
 }
 
 size_t ipmpi_record_bytes(const struct ipmpi_record *record)

@@ -156,6 +156,14 @@ void ipmpi_record_set_frame(struct ipmpi_record *record, enum ipmpi_field field,
 int ipmpi_record_add_output(struct ipmpi_record *record, enum ipmpi_field field,
                             const char *text, size_t len);
 
+/* Makes the given fields null. */
+void ipmpi_record_clear(struct ipmpi_record *record, uint32_t fields);
+
+/* Sets the given fields to those of `change`, sharing frames; appends to those
+ * of kind OUTPUT, without a bound. IPMPI_ENOMEM: some are set. */
+int ipmpi_record_merge(struct ipmpi_record *record,
+                       const struct ipmpi_record *change, uint32_t fields);
+
 /* The bytes that count against a database's size limit: buffers, result
  * buffers and output. */
 size_t ipmpi_record_bytes(const struct ipmpi_record *record);

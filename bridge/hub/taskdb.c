@@ -40,6 +40,14 @@ void ipmpi_taskdb_wake(int wake_fd)
         return;
 }
 
+void ipmpi_taskdb_calm(int wake_fd)
+{
+    uint64_t count;
+
+    if (read(wake_fd, &count, sizeof(count)) < 0)
+        return; /* nobody had woken it */
+}
+
 int ipmpi_taskdb_open(const struct ipmpi_taskdb_options *options,
                       struct ipmpi_taskdb **db_out)
 {
@@ -52,6 +60,8 @@ int ipmpi_taskdb_open(const struct ipmpi_taskdb_options *options,
     switch (o.kind) {
     case IPMPI_TASKDB_MEMORY:
         return ipmpi_taskdb_memory_open(&o, db_out);
+    case IPMPI_TASKDB_SQLITE:
+        return ipmpi_taskdb_sqlite_open(&o, db_out);
     case IPMPI_TASKDB_NONE:
         return ipmpi_taskdb_none_open(&o, db_out);
     }
@@ -96,8 +106,12 @@ int ipmpi_taskdb_add(struct ipmpi_taskdb *db,
         ipmpi_record_release(&record);
         return err;
     }
-    /* A pending record is not culled, so it can be lent. */
-    return db->ops->added != NULL ? db->ops->added(db, record) : 0;
+    /* A pending record is not culled, so it is still there. */
+    if (db->ops->added != NULL)
+        err = db->ops->added(db, record);
+    if (err != 0)
+        ipmpi_store_remove(&db->store, record);
+    return err;
 }
 
 int ipmpi_taskdb_assign(struct ipmpi_taskdb *db, const char *msg_id,
@@ -346,10 +360,6 @@ int ipmpi_taskdb_fd(const struct ipmpi_taskdb *db)
 
 void ipmpi_taskdb_poll(struct ipmpi_taskdb *db)
 {
-    uint64_t count;
-
-    if (read(db->wake_fd, &count, sizeof(count)) < 0 && db->ops->poll == NULL)
-        return; /* nothing had been signalled */
     if (db->ops->poll != NULL)
         db->ops->poll(db);
 }

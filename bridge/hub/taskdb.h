@@ -1,7 +1,9 @@
 /* The task database: a record of every request on the mux and task queues,
- * its result and its output (compat 11). One interface, two back ends:
+ * its result and its output (compat 11). One interface, three back ends:
  *
  *   memory  the last 1024 results, at most 1 GiB; pending records always stay
+ *   sqlite  all results, in a file that ipyparallel's SQLiteDB can read; the
+ *           latest are in memory too
  *   none    nothing but which msg_ids are pending or were decided
  *
  * Questions are answered by callbacks, exactly once each: before the asking
@@ -28,6 +30,7 @@ struct ipmpi_taskdb; /* opaque */
 
 enum ipmpi_taskdb_kind {
     IPMPI_TASKDB_MEMORY,
+    IPMPI_TASKDB_SQLITE,
     IPMPI_TASKDB_NONE,
 };
 
@@ -139,7 +142,8 @@ int ipmpi_taskdb_fd(const struct ipmpi_taskdb *db);
 void ipmpi_taskdb_poll(struct ipmpi_taskdb *db);
 
 /* True while the writer is so far behind that rank 0 must take no further
- * requests from clients. Nothing is lost if it does. */
+ * work from clients. Nothing is lost if it does. When it has caught up, the
+ * descriptor becomes readable. */
 bool ipmpi_taskdb_is_behind(struct ipmpi_taskdb *db);
 
 void ipmpi_taskdb_stats(struct ipmpi_taskdb *db,

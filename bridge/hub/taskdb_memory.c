@@ -169,6 +169,7 @@ static void poll_jobs(struct ipmpi_taskdb *db)
 
     if (job == NULL)
         return;
+    ipmpi_taskdb_calm(db->wake_fd);
     err = walk(job, ipmpi_clock_now_us() + SLICE_US);
     if (err != 0) {
         DL_DELETE(m->jobs, job);

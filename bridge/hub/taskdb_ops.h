@@ -38,6 +38,7 @@ struct ipmpi_taskdb_ops {
                   uint32_t fields, ipmpi_taskdb_reply_fn *done, void *arg);
     void (*history)(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
                     void *arg);
+    /* Called every turn of the loop: costs nothing when nothing waits. */
     void (*poll)(struct ipmpi_taskdb *db);
     bool (*is_behind)(struct ipmpi_taskdb *db);
     void (*stats)(struct ipmpi_taskdb *db, struct ipmpi_taskdb_stats *stats);
@@ -45,6 +46,8 @@ struct ipmpi_taskdb_ops {
 
 /* Make a back end; the options have their defaults filled in. */
 int ipmpi_taskdb_memory_open(const struct ipmpi_taskdb_options *options,
+                             struct ipmpi_taskdb **db_out);
+int ipmpi_taskdb_sqlite_open(const struct ipmpi_taskdb_options *options,
                              struct ipmpi_taskdb **db_out);
 int ipmpi_taskdb_none_open(const struct ipmpi_taskdb_options *options,
                            struct ipmpi_taskdb **db_out);
@@ -57,8 +60,9 @@ int ipmpi_taskdb_init(struct ipmpi_taskdb *db,
 /* Releases the common part. */
 void ipmpi_taskdb_fini(struct ipmpi_taskdb *db);
 
-/* Makes the wake-up descriptor readable; any thread. */
+/* Makes the wake-up descriptor readable, any thread; and unreadable. */
 void ipmpi_taskdb_wake(int wake_fd);
+void ipmpi_taskdb_calm(int wake_fd);
 
 /* Finds records in the store alone and calls back at once. */
 void ipmpi_taskdb_fetch_stored(struct ipmpi_taskdb *db,

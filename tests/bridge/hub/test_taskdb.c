@@ -328,6 +328,12 @@ static int run_backend(const char *name, struct fixture *f)
 int main(void)
 {
     struct fixture memory = {.options.kind = IPMPI_TASKDB_MEMORY};
+    struct fixture sqlite = {.options.kind = IPMPI_TASKDB_SQLITE};
+    char path[64];
+    int failed;
 
-    return run_backend("memory", &memory);
+    snprintf(path, sizeof(path), "/tmp/ipmpi-test-taskdb-%d.db", (int)getpid());
+    sqlite.options.path = path;
+    failed = run_backend("memory", &memory);
+    return failed + run_backend("sqlite", &sqlite);
 }
