@@ -123,11 +123,12 @@ static int open_doors(struct ipmpi_controller *c)
 static int open_db(struct ipmpi_controller *c)
 {
     const struct ipmpi_options *o = c->options;
-    struct ipmpi_taskdb_options options = {
-        .kind =
-                o->db == IPMPI_DB_NONE ? IPMPI_TASKDB_NONE
-                                         : IPMPI_TASKDB_MEMORY,
+    static const enum ipmpi_taskdb_kind kinds[] = {
+        [IPMPI_DB_MEMORY] = IPMPI_TASKDB_MEMORY,
+        [IPMPI_DB_SQLITE] = IPMPI_TASKDB_SQLITE,
+        [IPMPI_DB_NONE] = IPMPI_TASKDB_NONE,
     };
+    struct ipmpi_taskdb_options options = {.kind = kinds[o->db]};
     char *path;
     int err;
 

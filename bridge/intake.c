@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "bridge/hub/taskdb.h"
 #include "bridge/requests/requests.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/broadcast.h"
@@ -46,8 +47,9 @@ void ipmpi_intake_close(struct ipmpi_intake *intake)
 
 unsigned ipmpi_intake_mask(const struct ipmpi_intake *intake)
 {
-    const bool full = intake->held_limit > 0 &&
-                      intake->hub->ledger.held_bytes > intake->held_limit;
+    const bool full = (intake->held_limit > 0 &&
+                       intake->hub->ledger.held_bytes > intake->held_limit) ||
+                      ipmpi_taskdb_is_behind(intake->hub->db);
 
     return full ? ALL_DOORS & ~WORK_DOORS : ALL_DOORS;
 }
