@@ -4,9 +4,13 @@
  * whoever receives a struct in a frame may use it in place. */
 #include "runtime/comm/packet.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "runtime/base/error.h"
+
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
 static size_t pad8(size_t n)
 {
@@ -131,6 +135,31 @@ int ipmpi_packet_check(const void *data, size_t len,
     return len == 0 ? 0 : IPMPI_EFRAME;
 }
 
+static void free_huge(void *data, void *hint)
+{
+    (void)hint;
+    free(data);
+}
+
+/* Memory for a large frame. Fresh memory costs a fault a page, as much as the
+ * copy itself: so ask for huge pages where they fit. */
+static int alloc_large(size_t len, struct ipmpi_buffer **buffer_out)
+{
+    void *data;
+    int err;
+
+    if (len < 2 * HUGE_PAGE)
+        return ipmpi_buffer_alloc(len, buffer_out);
+    data = aligned_alloc(HUGE_PAGE, (len + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
+    if (data == NULL)
+        return IPMPI_ENOMEM;
+    madvise(data, len & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
+    err = ipmpi_buffer_wrap(data, len, free_huge, NULL, buffer_out);
+    if (err != 0)
+        free(data);
+    return err;
+}
+
 /* Adds frame `i`: a view of the packet's memory, or new memory if large. */
 static int add_frame(struct ipmpi_frames *frames, uint64_t entry,
                      struct ipmpi_buffer *bytes, size_t *offset)
@@ -146,7 +175,7 @@ static int add_frame(struct ipmpi_frames *frames, uint64_t entry,
         *offset += pad8(len);
         return err;
     }
-    err = ipmpi_buffer_alloc(len, &large);
+    err = alloc_large(len, &large);
     if (err != 0)
         return err;
     err = ipmpi_frames_add_view(frames, large, 0, len);
