@@ -1,9 +1,6 @@
 /* The balanced scheduler.
  *
- * Invariant: a task is NEW or ASSIGNED and in no queue here, BLOCKED and in
- * `blocked`, or READY and in `ready`, both in order of arrival; it has a place
- * in `timers` only while queued. Each task is decided exactly once, by
- * finish(). */
+ * Invariant: each task is decided exactly once, by finish(). */
 #include "bridge/schedulers/balanced.h"
 
 #include <stdio.h>
@@ -16,6 +13,7 @@
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/schedulers/graph.h"
 #include "bridge/schedulers/outcomes.h"
+#include "bridge/schedulers/queues.h"
 #include "bridge/schedulers/task.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -25,9 +23,7 @@ struct ipmpi_balanced {
     struct ipmpi_slots slots;
     struct ipmpi_outcomes outcomes;
     struct ipmpi_graph graph;
-    struct ipmpi_task *ready, *blocked;
-    size_t nqueued;
-    struct ipmpi_task *timers; /* by deadline */
+    struct ipmpi_task_queues queues;
     /* See note [cascades]. */
     struct ipmpi_dependents *settled;
     bool settling, scanning, rescan;
@@ -40,71 +36,10 @@ static int64_t now_us(const struct ipmpi_hub *hub)
     return hub->out.now_us(hub->out.ctx);
 }
 
-/* --- queues --------------------------------------------------------- */
-
-static int by_deadline(const struct ipmpi_task *a, const struct ipmpi_task *b)
-{
-    return (a->deadline_us > b->deadline_us) -
-           (a->deadline_us < b->deadline_us);
-}
-
-static int by_arrival(const struct ipmpi_task *a, const struct ipmpi_task *b)
-{
-    return (a->job->ref > b->job->ref) - (a->job->ref < b->job->ref);
-}
-
-static void insert(struct ipmpi_task **queue, struct ipmpi_task *task)
-{
-    /* Nearly always the newest: look from the end. */
-    if (*queue == NULL || by_arrival((*queue)->prev, task) < 0)
-        DL_APPEND(*queue, task);
-    else
-        DL_INSERT_INORDER(*queue, task, by_arrival);
-}
-
-static void arm_timer(struct ipmpi_hub *hub, struct ipmpi_task *task)
-{
-    struct ipmpi_balanced *b = hub->balanced;
-
-    if (task->timeout_us == 0)
-        return;
-    task->deadline_us = now_us(hub) + task->timeout_us;
-    if (b->timers == NULL || by_deadline(b->timers->timer_prev, task) <= 0)
-        DL_APPEND2(b->timers, task, timer_prev, timer_next);
-    else
-        DL_INSERT_INORDER2(b->timers, task, by_deadline, timer_prev,
-                           timer_next);
-}
-
 static void enqueue(struct ipmpi_hub *hub, struct ipmpi_task *task,
                     enum ipmpi_task_state state)
 {
-    struct ipmpi_balanced *b = hub->balanced;
-
-    insert(state == IPMPI_TASK_READY ? &b->ready : &b->blocked, task);
-    task->state = state;
-    b->nqueued++;
-    if (task->deadline_us == 0)
-        arm_timer(hub, task);
-}
-
-static void leave_queue(struct ipmpi_balanced *b, struct ipmpi_task *task)
-{
-    if (task->state == IPMPI_TASK_READY)
-        DL_DELETE(b->ready, task);
-    else if (task->state == IPMPI_TASK_BLOCKED)
-        DL_DELETE(b->blocked, task);
-    else
-        return;
-    task->state = IPMPI_TASK_NEW;
-    b->nqueued--;
-}
-
-static void disarm_timer(struct ipmpi_balanced *b, struct ipmpi_task *task)
-{
-    if (task->deadline_us != 0)
-        DL_DELETE2(b->timers, task, timer_prev, timer_next);
-    task->deadline_us = 0;
+    ipmpi_queues_enter(&hub->balanced->queues, task, state, now_us(hub));
 }
 
 /* --- the end of a task ---------------------------------------------- */
@@ -121,8 +56,7 @@ static void finish(struct ipmpi_hub *hub, struct ipmpi_task *task,
     struct ipmpi_dependents *dependents =
         ipmpi_graph_take(&b->graph, job->msg_id);
 
-    leave_queue(b, task);
-    disarm_timer(b, task);
+    ipmpi_queues_leave(&b->queues, task);
     ipmpi_records_finished(hub, job, engine, reply);
     if (ipmpi_outcomes_add(&b->outcomes, job->msg_id,
                            reply->status == IPMPI_STATUS_OK,
@@ -211,8 +145,7 @@ static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
 {
     struct ipmpi_balanced *b = hub->balanced;
 
-    leave_queue(b, task);
-    disarm_timer(b, task);
+    ipmpi_queues_leave(&b->queues, task);
     task->state = IPMPI_TASK_ASSIGNED;
     task->started = false;
     ipmpi_slots_assign(&b->slots, slot);
@@ -247,7 +180,7 @@ static void scan(struct ipmpi_hub *hub)
         return;
     b->scanning = true;
     while (b->rescan) {
-        struct ipmpi_task *task = b->ready;
+        struct ipmpi_task *task = b->queues.ready;
 
         b->rescan = false;
         while (task != NULL && b->slots.nfree > 0 && !b->rescan) {
@@ -276,8 +209,7 @@ static void examine(struct ipmpi_hub *hub, struct ipmpi_task *task)
     }
     if (task->state == IPMPI_TASK_BLOCKED &&
         ipmpi_dependency_met(&task->after, &b->outcomes, -1)) {
-        leave_queue(b, task);
-        enqueue(hub, task, IPMPI_TASK_READY);
+        ipmpi_queues_promote(&b->queues, task);
     }
 }
 
@@ -438,7 +370,7 @@ static void place(struct ipmpi_hub *hub, struct ipmpi_task *task)
         ipmpi_dispatch_decide(hub, task->job, NULL, NULL, NULL);
     else if (!ipmpi_dependency_met(&task->after, &b->outcomes, -1))
         enqueue(hub, task, IPMPI_TASK_BLOCKED);
-    else if (b->ready != NULL && b->slots.nfree == 0)
+    else if (b->queues.ready != NULL && b->slots.nfree == 0)
         enqueue(hub, task, IPMPI_TASK_READY);
     else
         try_to_run(hub, task);
@@ -474,7 +406,7 @@ void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
 
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
-    leave_queue(hub->balanced, job->data);
+    ipmpi_queues_leave(&hub->balanced->queues, job->data);
 }
 
 void ipmpi_balanced_started(struct ipmpi_job *job)
@@ -508,7 +440,7 @@ void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
 
 int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
 {
-    const struct ipmpi_task *first = hub->balanced->timers;
+    const struct ipmpi_task *first = hub->balanced->queues.timers;
 
     return first != NULL ? first->deadline_us : INT64_MAX;
 }
@@ -516,12 +448,12 @@ int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
 void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
 {
     while (ipmpi_balanced_deadline_us(hub) <= now_us(hub))
-        fail(hub, hub->balanced->timers, NULL, "TaskTimeout", "");
+        fail(hub, hub->balanced->queues.timers, NULL, "TaskTimeout", "");
 }
 
 size_t ipmpi_balanced_unassigned(const struct ipmpi_hub *hub)
 {
-    return hub->balanced->nqueued;
+    return hub->balanced->queues.n;
 }
 
 const struct ipmpi_job *
@@ -533,11 +465,11 @@ ipmpi_balanced_next_unassigned(const struct ipmpi_hub *hub,
     const struct ipmpi_task *next;
 
     if (task == NULL)
-        next = b->ready != NULL ? b->ready : b->blocked;
+        next = b->queues.ready != NULL ? b->queues.ready : b->queues.blocked;
     else if (task->next != NULL)
         next = task->next;
     else
-        next = task->state == IPMPI_TASK_READY ? b->blocked : NULL;
+        next = task->state == IPMPI_TASK_READY ? b->queues.blocked : NULL;
     return next != NULL ? next->job : NULL;
 }
 
@@ -561,11 +493,12 @@ void ipmpi_balanced_close(struct ipmpi_hub *hub)
 
     if (b == NULL)
         return;
-    while (b->ready != NULL || b->blocked != NULL) {
-        struct ipmpi_task *task = b->ready != NULL ? b->ready : b->blocked;
+    while (b->queues.ready != NULL || b->queues.blocked != NULL) {
+        struct ipmpi_task *task =
+            b->queues.ready != NULL ? b->queues.ready : b->queues.blocked;
         struct ipmpi_job *job = task->job;
 
-        leave_queue(b, task);
+        ipmpi_queues_leave(&b->queues, task);
         ipmpi_task_destroy(&task);
         ipmpi_job_destroy(&hub->ledger, &job);
     }
