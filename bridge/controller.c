@@ -13,10 +13,12 @@
 
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
+#include "bridge/requests/dask.h"
 #include "bridge/schedulers/abort.h"
 #include "bridge/schedulers/balanced.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/process/interpreter.h"
 #include "runtime/process/link.h"
 
 enum { LINGER_MS = 500 /* for clients to get the last replies */ };
@@ -143,6 +145,19 @@ static int open_db(struct ipmpi_controller *c)
     return err;
 }
 
+/* Without a Python the dask scheduler fails when it is asked for: soon enough
+ * to say so. */
+static int open_dask(struct ipmpi_controller *c)
+{
+    char why[256];
+
+    ipmpi_paths_find(&c->paths);
+    if (ipmpi_interpreter_choose(c->options->python, c->python, why,
+                                 sizeof(why)) != 0)
+        snprintf(c->python, sizeof(c->python), "python3");
+    return ipmpi_dask_create(c->python, c->paths.package, &c->hub.dask);
+}
+
 static int open_hub(struct ipmpi_controller *c)
 {
     const struct ipmpi_options *o = c->options;
@@ -164,6 +179,8 @@ static int open_hub(struct ipmpi_controller *c)
                               o->hwm >= 0 ? (size_t)o->hwm : 1);
     if (err == 0)
         err = ipmpi_abort_memory_create(&c->hub.aborted);
+    if (err == 0)
+        err = open_dask(c);
     if (err == 0)
         err = ipmpi_intake_open(&c->intake, c->doors, &c->hub, c->key);
     return err;
@@ -256,6 +273,7 @@ static void close_hub(struct ipmpi_controller *c)
         ipmpi_intake_close(&c->intake);
     if (c->hub.balanced != NULL)
         ipmpi_balanced_close(&c->hub);
+    ipmpi_dask_destroy(&c->hub.dask);
     ipmpi_abort_memory_destroy(&c->hub.aborted);
     ipmpi_registry_clear(&c->hub.registry);
     ipmpi_composer_destroy(&c->composer);

@@ -9,6 +9,7 @@
 #include "bridge/hub/hub.h"
 #include "bridge/intake.h"
 #include "runtime/comm/comm.h"
+#include "runtime/process/paths.h"
 
 /* An engine's end, heard of and not yet acted upon. */
 struct ipmpi_loss {
@@ -29,6 +30,8 @@ struct ipmpi_controller {
     struct ipmpi_comm *comm;
     struct ipmpi_hub hub;
     struct ipmpi_intake intake;
+    struct ipmpi_paths paths;
+    char python[PATH_MAX]; /* for a dask scheduler */
     int signal_fd, link_fd;
     struct ipmpi_loss *losses; /* oldest first */
     int size;                  /* ranks */

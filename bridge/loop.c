@@ -17,6 +17,7 @@
 #include "bridge/engines.h"
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
+#include "bridge/requests/dask.h"
 #include "bridge/schedulers/balanced.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -193,6 +194,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     int64_t left;
 
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
+    next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     if (c->losses != NULL)
         next = earliest(next, c->losses->due_us);
     if (!c->published)
@@ -207,12 +209,14 @@ static unsigned sleep_until_something(struct ipmpi_controller *c)
 {
     const int timers = timers_wait_ms(c);
     int wait = ipmpi_comm_before_sleep(c->comm);
-    int fds[5];
+    int fds[6];
     size_t n = (size_t)ipmpi_comm_fds(c->comm, fds);
     unsigned mask;
 
     fds[n++] = c->signal_fd;
     fds[n++] = ipmpi_taskdb_fd(c->db);
+    if (ipmpi_dask_fd(c->hub.dask) >= 0)
+        fds[n++] = ipmpi_dask_fd(c->hub.dask);
     if (c->link_fd >= 0)
         fds[n++] = c->link_fd;
     if (wait < 0 || (timers >= 0 && timers < wait))
@@ -232,6 +236,7 @@ static void turn(struct ipmpi_controller *c)
 
     did += ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     ipmpi_taskdb_poll(c->db);
+    ipmpi_dask_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
     if (did > 0)

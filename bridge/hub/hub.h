@@ -16,6 +16,7 @@
 struct ipmpi_taskdb;
 struct ipmpi_balanced;
 struct ipmpi_abort_memory;
+struct ipmpi_dask;
 
 struct ipmpi_hub {
     struct ipmpi_outlets out;
@@ -28,6 +29,7 @@ struct ipmpi_hub {
     struct ipmpi_ledger ledger;
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_abort_memory *aborted;
+    struct ipmpi_dask *dask;
     bool shutdown_asked;
 };
 

@@ -19,6 +19,8 @@ void ipmpi_requests_submit(struct ipmpi_hub *hub, struct ipmpi_request *request)
         {"purge_request", ipmpi_request_purge},
         {"resubmit_request", ipmpi_request_resubmit},
         {"shutdown_request", ipmpi_request_shutdown},
+        {"become_dask_request", ipmpi_request_become_dask},
+        {"stop_distributed_request", ipmpi_request_stop_dask},
     };
     char text[128];
 

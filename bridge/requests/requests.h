@@ -24,5 +24,9 @@ void ipmpi_request_resubmit(struct ipmpi_hub *hub,
                             struct ipmpi_request *request);
 void ipmpi_request_shutdown(struct ipmpi_hub *hub,
                             struct ipmpi_request *request);
+void ipmpi_request_become_dask(struct ipmpi_hub *hub,
+                               struct ipmpi_request *request);
+void ipmpi_request_stop_dask(struct ipmpi_hub *hub,
+                             struct ipmpi_request *request);
 
 #endif
