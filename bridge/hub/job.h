@@ -42,8 +42,7 @@ struct ipmpi_job_owner {
     /* The job has its outcome. The reply is lent, its parts may be moved. */
     void (*decided)(struct ipmpi_hub *hub, struct ipmpi_job *job,
                     struct ipmpi_engine *engine, struct ipmpi_reply *reply);
-    /* The engine that had it is gone; `started` tells whether it may have
-     * begun. */
+    /* The engine that had it is gone; `started` tells whether it had begun. */
     void (*lost)(struct ipmpi_hub *hub, struct ipmpi_job *job,
                  struct ipmpi_engine *engine, bool started);
 };
@@ -63,6 +62,7 @@ struct ipmpi_job {
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
+    bool started; /* the engine said that it runs it */
     struct ipmpi_engine *engine; /* unless HELD */
     void *data;                  /* the owner's */
     struct ipmpi_job *prev, *next;

@@ -147,7 +147,6 @@ static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
 
     ipmpi_queues_leave(&b->queues, task);
     task->state = IPMPI_TASK_ASSIGNED;
-    task->started = false;
     ipmpi_slots_assign(&b->slots, slot);
     ipmpi_records_assigned(hub, task->job, slot->engine);
     ipmpi_dispatch(hub, slot->engine, task->job);
@@ -280,13 +279,13 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 }
 
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                 struct ipmpi_engine *engine, bool sent)
+                 struct ipmpi_engine *engine, bool started)
 {
     struct ipmpi_task *task = job->data;
     char text[256];
 
     unassign(hub->balanced, task, engine);
-    if (!sent || !task->started) {
+    if (!started) {
         try_to_run(hub, task); /* it had not begun: as if never sent */
         return;
     }
@@ -407,12 +406,6 @@ void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     ipmpi_queues_leave(&hub->balanced->queues, job->data);
-}
-
-void ipmpi_balanced_started(struct ipmpi_job *job)
-{
-    if (job->owner == &with_client || job->owner == &without_client)
-        ((struct ipmpi_task *)job->data)->started = true;
 }
 
 /* --- engines and time ----------------------------------------------- */

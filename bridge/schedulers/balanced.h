@@ -26,9 +26,6 @@ void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
 void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine);
 
-/* An engine started to run this task. */
-void ipmpi_balanced_started(struct ipmpi_job *job);
-
 /* Takes an unassigned task out of its queue, to be decided by the caller. */
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
 

@@ -96,6 +96,7 @@ static void detach(struct ipmpi_job *job)
         count(engine, job, -1);
     job->state = IPMPI_JOB_HELD;
     job->engine = NULL;
+    job->started = false;
 }
 
 static void pump(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
@@ -191,13 +192,21 @@ void ipmpi_dispatch_decide(struct ipmpi_hub *hub, struct ipmpi_job *job,
     ipmpi_frames_clear(&reply.parts);
 }
 
+/* The oldest job in flight counts as started though its engine never said so:
+ * what it said last may have died with it, and a task that kills its engine
+ * must not be given to the next one, and the next. */
 void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine)
 {
-    while (engine->sent != NULL || engine->waiting != NULL) {
-        const bool started = engine->sent != NULL;
-        struct ipmpi_job *job = started ? engine->sent : engine->waiting;
+    bool oldest = true;
 
+    while (engine->sent != NULL || engine->waiting != NULL) {
+        const bool sent = engine->sent != NULL;
+        struct ipmpi_job *job = sent ? engine->sent : engine->waiting;
+        const bool started = job->started || (sent && oldest && in_window(job));
+
+        if (in_window(job))
+            oldest = false;
         detach(job);
         job->owner->lost(hub, job, engine, started);
     }

@@ -25,9 +25,8 @@ struct ipmpi_task {
     json_t *blacklist;  /* array of uuids that had it; NULL: none */
     int64_t timeout_us; /* of each time in the queue; 0: none */
     int64_t retries_left;
-    int64_t deadline_us;            /* while queued; 0: none */
-    bool started;                   /* an engine said that it runs it */
-    struct ipmpi_task *prev, *next; /* in the queue of its state */
+    int64_t deadline_us;                        /* while queued; 0: none */
+    struct ipmpi_task *prev, *next;             /* in the queue of its state */
     struct ipmpi_task *timer_prev, *timer_next; /* if it has a deadline */
 };
 

@@ -40,7 +40,8 @@ enum ipmpi_msg_type {
                             * signature, [2] header, [3] parent header, [4]
                             * metadata, [5] content, [6..] buffers */
     IPMPI_MSG_CONTROL_REPLY, /* as REPLY */
-    IPMPI_MSG_IOPUB,       /* kind = enum ipmpi_iopub_kind; frames: [1] topic,
+    IPMPI_MSG_IOPUB,       /* kind = enum ipmpi_iopub_kind; ref = that of the
+                            * work for BUSY and IDLE; frames: [1] topic,
                             * [2] signature, [3] header, [4] parent header,
                             * [5] metadata, [6] content, [7..] buffers */
     IPMPI_MSG_LEAVING,     /* nothing more will come from this engine's Python;

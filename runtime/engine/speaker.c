@@ -83,6 +83,7 @@ static int add_topic(struct ipmpi_item *item, int engine_id, const char *name)
 }
 
 struct ipmpi_item *ipmpi_speaker_status(const struct ipmpi_speaker *speaker,
+                                        uint64_t ref,
                                         const struct ipmpi_frame *parent,
                                         enum ipmpi_iopub_kind kind)
 {
@@ -100,6 +101,8 @@ struct ipmpi_item *ipmpi_speaker_status(const struct ipmpi_speaker *speaker,
         ipmpi_item_destroy(&item);
     else
         set_head(item, IPMPI_MSG_IOPUB, kind);
+    if (item != NULL)
+        item->head.ref = ref;
     return item;
 }
 

@@ -21,6 +21,7 @@ void ipmpi_speaker_clear(struct ipmpi_speaker *speaker);
 
 /* busy or idle, for whoever asked. NULL: no memory. */
 struct ipmpi_item *ipmpi_speaker_status(const struct ipmpi_speaker *speaker,
+                                        uint64_t ref,
                                         const struct ipmpi_frame *parent,
                                         enum ipmpi_iopub_kind kind);
 

@@ -65,7 +65,7 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
     engine->started = work;
     ipmpi_output_set_parent(engine->output,
                             &work->frames.at[IPMPI_WORK_AT_HEADER]);
-    busy = ipmpi_speaker_status(&engine->speaker,
+    busy = ipmpi_speaker_status(&engine->speaker, work->ref,
                                 &work->frames.at[IPMPI_WORK_AT_HEADER],
                                 IPMPI_IOPUB_BUSY);
     if (busy != NULL) /* without memory the reply will say so */
@@ -100,7 +100,8 @@ static int add_aborted(const struct ipmpi_engine *engine,
     if (err != 0)
         return err;
     *end = &(**end)->next;
-    **end = ipmpi_speaker_status(&engine->speaker, header, IPMPI_IOPUB_IDLE);
+    **end = ipmpi_speaker_status(&engine->speaker, work->ref, header,
+                                 IPMPI_IOPUB_IDLE);
     if (**end == NULL)
         return IPMPI_ENOMEM;
     *end = &(**end)->next;
@@ -150,7 +151,7 @@ static int end_work(struct ipmpi_engine *engine, struct ipmpi_work *work,
                     struct ipmpi_item *reply)
 {
     struct ipmpi_item *idle = ipmpi_speaker_status(
-        &engine->speaker, &work->frames.at[IPMPI_WORK_AT_HEADER],
+        &engine->speaker, work->ref, &work->frames.at[IPMPI_WORK_AT_HEADER],
         IPMPI_IOPUB_IDLE);
 
     if (idle == NULL) {

@@ -173,15 +173,12 @@ static void a_timeout_counts_in_the_queue_only(void **state)
 static void a_dead_engines_tasks(void **state)
 {
     struct fake_hub *fake = fake_hub_open(2);
-    struct ipmpi_job *a;
 
     (void)state;
     fake_engine(fake);
     fake_task(fake, "a", NULL);
     fake_task(fake, "b", NULL);
     fake_task(fake, "c", NULL);
-    a = ipmpi_job_by_id(&fake->hub.ledger, "a");
-    ipmpi_balanced_started(a);
     fake_engine_dies(fake, 0);
     CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
     CHECK_STR(fake_answer(fake), "task apply_reply a EngineError");
@@ -201,7 +198,6 @@ static void a_dead_engines_task_with_retries(void **state)
     fake_engine(fake);
     fake_task(fake, "a", "{\"retries\":1}");
     CHECK_EQ(fake_where(fake, "a"), 1);
-    ipmpi_balanced_started(ipmpi_job_by_id(&fake->hub.ledger, "a"));
     fake_engine_dies(fake, 1);
     CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
     CHECK_EQ(fake_where(fake, "a"), 0);
