@@ -34,7 +34,7 @@ static int say(struct ipmpi_speaker *speaker, const struct ipmpi_work *work,
 
     switch (what) {
     case 0:
-        *item_out = ipmpi_speaker_status(speaker, header, IPMPI_IOPUB_BUSY);
+        *item_out = ipmpi_speaker_status(speaker, 7, header, IPMPI_IOPUB_BUSY);
         return *item_out == NULL ? IPMPI_ENOMEM : 0;
     case 1:
         return ipmpi_speaker_reply(speaker, work, &answer, IPMPI_MSG_REPLY,
