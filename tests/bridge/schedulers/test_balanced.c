@@ -222,7 +222,7 @@ static void tasks_for_the_dead_are_impossible(void **state)
     fake_engine_dies(fake, 0);
     CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
     CHECK_STR(fake_answer(fake), "task apply_reply b ImpossibleDependency");
-    CHECK_STR(fake_answer(fake), "task apply_reply a ImpossibleDependency");
+    CHECK_STR(fake_answer(fake), "task apply_reply a EngineError");
     CHECK_STR(fake_answer(fake), "");
     fake_hub_close(fake);
 }
