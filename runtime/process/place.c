@@ -85,6 +85,7 @@ void ipmpi_place_find(struct ipmpi_place *out)
     const int slurm = from_env("SLURM_PROCID");
 
     memset(out, 0, sizeof(*out));
+    out->launched = true;
     find_job(out);
     if (ompi >= 0) {
         out->rank = ompi;
@@ -96,6 +97,7 @@ void ipmpi_place_find(struct ipmpi_place *out)
     } else if (slurm >= 0 && from_env("SLURM_STEP_NUM_TASKS") > 0) {
         find_slurm(out, slurm); /* a batch script has a PROCID, but no step */
     } else {
+        out->launched = false;
         out->size = out->local_size = 1;
     }
 }

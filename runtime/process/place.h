@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct ipmpi_place {
+    bool launched; /* by a launcher, which is this process's parent */
     int rank;
     int size;       /* 0: not known */
     int local_rank; /* among the job's processes on this host */

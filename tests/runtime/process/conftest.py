@@ -53,6 +53,16 @@ def make_installation(where):
     return where
 
 
+_LAUNCHER = """
+import json, subprocess, sys
+nannies = [subprocess.Popen(sys.argv[1:], env=env, stderr=open(path, "wb"),
+                            process_group=0)
+           for path, env in json.load(sys.stdin)]
+for nanny in nannies:
+    nanny.wait()
+"""
+
+
 class Job:
     """`size` nannies on one host. Use as a context: nothing outlives it."""
 
@@ -65,13 +75,23 @@ class Job:
         self._env = env or {}
         self._before = before
         self.nannies = {}
+        self.launcher = None
 
     def start(self, *ranks):
         """Starts these nannies; without arguments, all."""
         for rank in ranks or range(self.size):
             self.nannies[rank] = self._start(rank)
 
-    def _start(self, rank):
+    def start_below_a_launcher(self):
+        """Starts all as children of a process that can be killed."""
+        self.launcher = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCHER, str(self._program),
+             *self._options], stdin=subprocess.PIPE, text=True)
+        json.dump([(str(self.where / f"err.{rank}"), self._environment(rank))
+                   for rank in range(self.size)], self.launcher.stdin)
+        self.launcher.stdin.close()
+
+    def _environment(self, rank):
         env = {name: value for name, value in os.environ.items()
                if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "IPP_",
                                        "VIRTUAL_ENV", "CONDA_"))}
@@ -88,18 +108,23 @@ class Job:
                 env.pop(key, None)
             else:
                 env[key] = str(value)
+        return env
+
+    def _start(self, rank):
         out = open(self.where / f"out.{rank}", "wb")
         err = open(self.where / f"err.{rank}", "wb")
         with out, err:
             return subprocess.Popen(
-                [self._program, *self._options], env=env, stdout=out,
+                [self._program, *self._options],
+                env=self._environment(rank), stdout=out,
                 stderr=err, stdin=subprocess.DEVNULL, process_group=0,
                 preexec_fn=self._before)
 
     def facts(self, rank):
         """What the engine found; waits for it."""
         path = self.where / f"rank.{rank}"
-        wait_for(lambda: path.exists() or self.nannies[rank].poll() is not None,
+        nanny = self.nannies.get(rank)
+        wait_for(lambda: path.exists() or nanny and nanny.poll() is not None,
                  f"{path}: {self.errors()}")
         return json.loads(path.read_text())
 
@@ -166,6 +191,9 @@ class Job:
                 os.kill(pid, signal.SIGKILL)
         for nanny in self.nannies.values():
             nanny.wait(10)
+        if self.launcher is not None:
+            self.launcher.kill()
+            self.launcher.wait(10)
         if exc[0] is not None:
             print(self.errors(), file=sys.stderr)
 

@@ -97,6 +97,30 @@ def test_an_engine_that_dies_before_joining_ends_the_job(make_job, options):
 
 
 @START
+def test_an_engine_that_dies_as_it_joins_is_reported(make_job, options):
+    with make_job(3, *options, env={"STANDIN_DIE_JOINED": 2}) as job:
+        job.start()
+        job.facts(1)
+        wait_for(job.notices, "a notice")
+        assert job.notices()[0][0] == 2
+        job.ask_to_leave(0, 1)
+        assert job.codes(seconds=8) == [0, 0, 0]
+
+
+@START
+def test_a_launcher_that_is_killed_ends_the_job(make_job, options):
+    """Nannies are children of a shell here, as of mpirun."""
+    with make_job(3, *options) as job:
+        job.start_below_a_launcher()
+        for rank in (1, 2):
+            job.facts(rank)
+        job.launcher.kill()
+        job.launcher.wait()
+        wait_for(lambda: not job.processes(), "all processes to end", 8)
+        assert (job.where / "told.1").exists()
+
+
+@START
 def test_a_killed_nanny_takes_its_rank_along(make_job, options):
     with make_job(4, *options) as job:
         facts = run(job)

@@ -27,6 +27,8 @@ def main():
     link.set_inheritable(False)
     address = _await_file(f"{where}/address")
     link.send(HEAD.pack(JOINED, rank, 0) + address)
+    if os.environ.get("STANDIN_DIE_JOINED") == str(rank):
+        os.kill(os.getpid(), signal.SIGKILL)
     _write(f"{where}/rank.{rank}", json.dumps(_facts()))
     deaf = os.environ.get("STANDIN_DEAF")
     if deaf:
