@@ -55,6 +55,7 @@ struct ipmpi_engine {
     bool welcomed;           /* WELCOME came */
     int exit_code;           /* of the last resort */
     int64_t interrupt_at_us; /* main is still busy: interrupt it; 0: no */
+    int64_t abandon_at_us;   /* what rank 0 does not take; 0: not yet */
     int64_t gone_by_us;      /* the last resort; 0: none */
     struct ipmpi_log_limit bad_message;
 };

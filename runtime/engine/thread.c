@@ -5,7 +5,11 @@
  *
  * Note [last resort]. User code may compute for hours, or hang, when the job
  * ends. It is interrupted once, and if that does not help the process goes
- * without it: a job must not outlive its end for one engine. */
+ * without it: a job must not outlive its end for one engine.
+ *
+ * Note [abandoned]. Large output that waits for rank 0 when the job ends is
+ * never received: rank 0 says BYE and finalises. It is given a short while,
+ * then abandoned, as if rank 0 were dead; MPI_Finalize does not wait for it. */
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -19,6 +23,7 @@ enum {
     TURN_BUDGET = 64,
     LOOK_US = 5 * 1000,             /* even when busy, look at pipes */
     INTERRUPT_US = 3 * 1000 * 1000, /* see note [last resort] */
+    ABANDON_US = 500 * 1000,        /* see note [abandoned] */
     LAST_RESORT_US = 10 * 1000 * 1000,
     EXIT_NO_NANNY = 75, /* EX_TEMPFAIL */
 };
@@ -167,6 +172,7 @@ static int own_wait_ms(const struct ipmpi_engine *engine, int64_t text_due_us,
     int wait = text_due_us < 0 ? -1 : (int)((text_due_us + 999) / 1000);
 
     wait = shorter(wait, until_ms(engine->interrupt_at_us, now_us));
+    wait = shorter(wait, until_ms(engine->abandon_at_us, now_us));
     return shorter(wait, until_ms(engine->gone_by_us, now_us));
 }
 
@@ -178,7 +184,7 @@ static void sleep_until_something(struct ipmpi_engine *engine)
     int bell[2], nbell, wait;
 
     wait = own_wait_ms(engine, text_due, now);
-    if (ipmpi_sender_is_behind(&engine->sender) &&
+    if (!engine->job_ended && ipmpi_sender_is_behind(&engine->sender) &&
         ipmpi_sender_may_send(&engine->sender))
         wait = 0;
     fill_fds(engine, fds);
@@ -195,11 +201,21 @@ static void sleep_until_something(struct ipmpi_engine *engine)
 
 /* ---- turns ---------------------------------------------------------- */
 
-static bool is_over(struct ipmpi_engine *engine)
+/* After BYE nobody waits for what we have to say, but what MPI has begun to
+ * send should end, for a clean MPI_Finalize. Rank 0 may be in there already,
+ * and take nothing more: see note [abandoned]. */
+static bool is_over(struct ipmpi_engine *engine, int64_t now_us)
 {
-    return engine->job_ended && atomic_load(&engine->leaving) &&
-           !ipmpi_sender_is_behind(&engine->sender) &&
-           ipmpi_comm_unsent_bytes(engine->comm, 0) == 0;
+    if (!engine->job_ended || !atomic_load(&engine->leaving))
+        return false;
+    if (ipmpi_comm_unsent_bytes(engine->comm, 0) == 0)
+        return true;
+    if (engine->abandon_at_us == 0)
+        engine->abandon_at_us = now_us + ABANDON_US;
+    if (now_us < engine->abandon_at_us)
+        return false;
+    ipmpi_comm_mark_dead(engine->comm, 0);
+    return true;
 }
 
 void *ipmpi_engine_run(void *arg)
@@ -208,10 +224,11 @@ void *ipmpi_engine_run(void *arg)
     int64_t looked_us = 0, now;
     unsigned did;
 
-    while (!is_over(engine)) {
+    while (!is_over(engine, ipmpi_clock_now_us())) {
         did = ipmpi_comm_progress(engine->comm, TURN_BUDGET,
                                   ipmpi_engine_receive, engine);
-        did += ipmpi_sender_turn(&engine->sender, TURN_BUDGET);
+        if (!engine->job_ended)
+            did += ipmpi_sender_turn(&engine->sender, TURN_BUDGET);
         did += write_echo(engine);
         now = ipmpi_clock_now_us();
         fire_timers(engine, now);

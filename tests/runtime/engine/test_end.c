@@ -1,6 +1,7 @@
-/* test_end terminate | gone | busy: how an engine ends that has a nanny.
- *   terminate  the nanny is told to end: the engine leaves in good order
+/* test_end terminate | gone | flood | busy: how an engine ends that has a
+ * nanny. terminate  the nanny is told to end: the engine leaves in good order
  *   gone       the nanny dies: the engine is gone at once
+ *   flood      the job ends while more output waits than is ever read
  *   busy       the job ends while user code ignores it: the last resort
  * Rank 0 is the controller; every other rank is a nanny that forks its engine.
  * The nanny says "as expected" or what was not. */
@@ -38,7 +39,7 @@ static int control(void)
         controller_await_type(0, IPMPI_MSG_LEAVING);
     if (mode_is("gone"))
         _exit(0); /* a rank is dead: there is no good end */
-    if (mode_is("busy"))
+    if (mode_is("busy") || mode_is("flood"))
         controller_await_busy(1);
     controller_close(NULL);
     return 0;
@@ -52,6 +53,17 @@ static void ignore_everything(void)
     signal(SIGINT, SIG_IGN);
     for (int i = 0; i < 360; i++)
         poll(NULL, 0, 10 * 1000);
+}
+
+/* User code that prints until it is told to stop. */
+static void print_for_ever(struct ipmpi_engine *engine)
+{
+    static char text[64 << 10];
+
+    memset(text, 'x', sizeof(text));
+    while (ipmpi_engine_stop_requested(engine) == IPMPI_STOP_NOT)
+        if (ipmpi_engine_wait_room(engine, 100) == 0)
+            ipmpi_engine_write(engine, 1, text, sizeof(text));
 }
 
 static int serve(void)
@@ -72,6 +84,8 @@ static int serve(void)
 
             if (mode_is("busy"))
                 ignore_everything();
+            if (mode_is("flood"))
+                print_for_ever(engine);
             ipmpi_engine_reply(engine, work->ref, &answer);
         }
     }
