@@ -157,7 +157,9 @@ def test_replayed_work_runs_once(cluster, rc):
     assert view.pull("runs", block=True) == 1
 
 
-def test_flood_is_logged_at_a_limited_rate(cluster, rc):
+def test_flood_is_logged_at_a_limited_rate(make_cluster, connect):
+    cluster = make_cluster(1)
+    rc = connect(cluster)
     before = len(cluster.log().splitlines())
     with RawClient(cluster.info()) as raw:
         for _ in range(3000):

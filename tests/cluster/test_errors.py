@@ -101,7 +101,7 @@ def test_stale_files_are_replaced(make_cluster, connect):
 def test_unknown_engine_in_client(rc):
     with pytest.raises(IndexError):
         rc[99]
-    with pytest.raises(IndexError):
+    with pytest.raises(LookupError):
         rc.queue_status([99])
 
 

@@ -208,12 +208,14 @@ class Cluster:
 
     def controller(self) -> int:
         """The pid of rank 0 (of the hub, in upstream's cluster)."""
-        name = {"ipmpi": "ipmpi-controller", "upstream":
-                "ipyparallel.controller"}[self.kind]
         for pid in self.pids():
-            if name in processes.command(pid):
+            if self.kind == "ipmpi":
+                found = processes.program(pid) == "ipmpi-controller"
+            else:
+                found = "ipyparallel.controller" in processes.command(pid)
+            if found:
                 return pid
-        raise ClusterError(f"no process {name}\n{self.log()}")
+        raise ClusterError(f"no controller\n{self.log()}")
 
     def run_to_end(self, seconds: float = 30.0) -> int:
         """For a start that must fail: starts, waits, returns the status."""

@@ -51,6 +51,14 @@ def command(pid: int) -> str:
     return line.replace(b"\0", b" ").decode(errors="replace").strip() or name
 
 
+def program(pid: int) -> str:
+    """The name of the file that a process executes; '' when it is gone."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 def shared_memory(pids: list[int]) -> set[str]:
     """Paths below /dev/shm that these processes map or hold open."""
     paths: set[str] = set()

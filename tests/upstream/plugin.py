@@ -72,6 +72,13 @@ class Stage:
             Path("clusters.log").open("a").write(cluster.log())
             cluster.destroy()
 
+    def restart(self) -> None:
+        """A fresh cluster; raises, once it is up, if the old ended badly."""
+        try:
+            self.teardown()
+        finally:
+            self.start()
+
     def add_engines(self, n: int = 1, profile: str = PROFILE,
                     total: bool = False) -> list:
         """As upstream's: with `total`, only what is missing to n."""
@@ -82,8 +89,7 @@ class Stage:
             return []
         if total and not self.cluster.can_grow:
             rc.close()
-            self.teardown()
-            self.start()
+            self.restart()
             return []
         want = n if total else alive + n
         made = self.cluster.add_engines(want - alive)
