@@ -21,6 +21,7 @@ void ipmpi_requests_submit(struct ipmpi_hub *hub, struct ipmpi_request *request)
         {"shutdown_request", ipmpi_request_shutdown},
         {"become_dask_request", ipmpi_request_become_dask},
         {"stop_distributed_request", ipmpi_request_stop_dask},
+        {"ipmpi_status_request", ipmpi_request_status},
     };
     char text[128];
 

@@ -28,5 +28,6 @@ void ipmpi_request_become_dask(struct ipmpi_hub *hub,
                                struct ipmpi_request *request);
 void ipmpi_request_stop_dask(struct ipmpi_hub *hub,
                              struct ipmpi_request *request);
+void ipmpi_request_status(struct ipmpi_hub *hub, struct ipmpi_request *request);
 
 #endif
