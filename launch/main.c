@@ -16,6 +16,16 @@ static const struct verb {
     ipmpi_verb_fn *run;
     bool inside; /* runs inside containers or under mpirun, not by hand */
 } verbs[] = {
+    {"start", "start a cluster on this machine or in this batch job",
+     ipmpi_verb_start, false},
+    {"stop", "stop a cluster", ipmpi_verb_stop, false},
+    {"list", "list clusters", ipmpi_verb_list, false},
+    {"status", "show engines, what they run, what waits", ipmpi_verb_status,
+     false},
+    {"logs", "show what a cluster has printed", ipmpi_verb_logs, false},
+    {"submit", "submit a cluster as a batch job", ipmpi_verb_submit, false},
+    {"doctor", "check what a cluster needs on this machine", ipmpi_verb_doctor,
+     false},
     {"hosts", "run a job on a list of hosts where agents listen",
      ipmpi_verb_hosts, false},
     {"agent", "wait on a node for a job (first process of a container)",
