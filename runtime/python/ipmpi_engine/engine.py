@@ -55,7 +55,10 @@ def start(kernel, joined: dict) -> None:
     kernel.shell.user_ns.update(mpi.names(mpi.bind(joined["user_world"])))
     kernel.interrupts.install()
     options = startup.read_options()
-    log.setLevel(options.get("log_level", logging.WARNING))
+    level = options.get("log_level", logging.WARNING)
+    log.setLevel(level)
+    if level > logging.DEBUG:  # IPython's own steps are our details
+        startup.log.setLevel(max(level, logging.WARNING))
     startup.Startup(kernel.shell, options).run()
     forked.watch()
     sys.stdout.flush()

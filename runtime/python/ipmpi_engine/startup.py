@@ -17,7 +17,7 @@ from IPython.core.shellapp import InteractiveShellApp
 from traitlets.config import Config
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
-log = logging.getLogger("ipmpi.engine")
+log = logging.getLogger("ipmpi.engine.startup")
 
 CONFIG_FILES = ("ipython_config.py", "ipengine_config.py")
 OPTIONS_ENV = "IPMPI_ENGINE_OPTIONS"
