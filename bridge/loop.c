@@ -281,12 +281,15 @@ static int leave(struct ipmpi_controller *c)
 
     if (c->published && !c->options->reuse)
         ipmpi_connection_remove(c->profile);
+    c->published = false;
     ipmpi_engines_say_bye(&c->hub, c->size);
     while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
            now_us(NULL) < deadline_us)
         ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);
+    /* mpirun kills a second after its SIGTERM: the lock goes before the wait */
+    ipmpi_profile_close(&c->profile);
     return ipmpi_comm_close(&c->comm, FINALIZE_MS);
 }
 
