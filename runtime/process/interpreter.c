@@ -62,13 +62,14 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* DIR/NAME, made absolute, if it can be run. */
+/* DIR/NAME (or NAME, if DIR is empty), made absolute, if it can be run. */
 static bool try_path(const char *dir, const char *name, char out[PATH_MAX])
 {
+    const bool is_absolute = dir[0] == '/' || (dir[0] == '\0' && *name == '/');
     char cwd[PATH_MAX] = "";
     int len;
 
-    if (dir[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+    if (!is_absolute && getcwd(cwd, sizeof(cwd)) == NULL)
         return false;
     len = snprintf(out, PATH_MAX, "%s%s%s%s%s", cwd, cwd[0] ? "/" : "", dir,
                    dir[0] ? "/" : "", name);
@@ -99,8 +100,7 @@ static bool choose_wanted(const char *wanted, char out[PATH_MAX])
         snprintf(bin, sizeof(bin), "%s/bin", wanted) < (int)sizeof(bin))
         return try_path(bin, "python3", out);
     if (strchr(wanted, '/') != NULL)
-        return wanted[0] == '/' ? try_path("/", wanted + 1, out)
-                                : try_path("", wanted, out);
+        return try_path("", wanted, out);
     return search_path(wanted, out);
 }
 

@@ -36,7 +36,7 @@ void ipmpi_nanny_tell_to_end(struct ipmpi_nanny *n, int signal)
             ipmpi_nanny_kill_rank(n, SIGTERM);
         n->state = IPMPI_NANNY_ENDING;
         ipmpi_nanny_set_deadline(n, IPMPI_END_MS);
-    } else if (n->state != IPMPI_NANNY_ENDING) {
+    } else if (n->state != IPMPI_NANNY_ENDING && n->state != IPMPI_NANNY_DONE) {
         ipmpi_nanny_finish(n,
                            n->state == IPMPI_NANNY_MOURNING ? 0 : 128 + signal);
     }
@@ -81,6 +81,8 @@ void ipmpi_nanny_rank_ended(struct ipmpi_nanny *n, int wait_status)
     struct ipmpi_verdict verdict;
 
     n->rank_pid = 0;
+    if (n->state == IPMPI_NANNY_DONE) /* the exit code is settled */
+        return;
     n->end.wait_status = wait_status;
     ipmpi_nanny_drop(&n->pid_fd);
     (void)ipmpi_nanny_take_packets(n); /* its last words */

@@ -1,5 +1,8 @@
 ipmpi_test(runtime/process/test_link.c LIBS ipmpi_process)
 ipmpi_test(runtime/process/test_interfaces.c LIBS ipmpi_process)
+ipmpi_test(runtime/process/test_interpreter.c LIBS ipmpi_process)
+ipmpi_test(runtime/process/test_place.c LIBS ipmpi_process)
+ipmpi_test(runtime/process/test_verdict.c LIBS ipmpi_process)
 
 # Nannies whose ranks are stand-ins: an installation of its own.
 set(standin ${CMAKE_BINARY_DIR}/tests/standin)
