@@ -63,6 +63,21 @@ for nanny in nannies:
 """
 
 
+def install(where):
+    """An installed tree, moved, with stand-ins in the places of the parts."""
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", where / "first"],
+                   check=True, stdout=subprocess.DEVNULL)
+    tree = (where / "first").rename(where / "moved to")
+    parts = make_installation(where / "parts")
+    for part in ("ipmpi-controller", "ipmpi_embed.so"):
+        place, = tree.rglob(part)
+        shutil.copy(parts / part, place)
+    package, = tree.rglob("ipmpi_engine")
+    shutil.rmtree(package)
+    shutil.copytree(parts / "python" / "ipmpi_engine", package)
+    return tree / "bin"
+
+
 class Job:
     """`size` nannies on one host. Use as a context: nothing outlives it."""
 
@@ -209,10 +224,10 @@ def make_job(installation, tmp_path):
     """make_job(size, *options, env={}, before=None) -> Job, not started."""
     jobs = []
 
-    def make(size, *options, env=None, before=None):
+    def make(size, *options, env=None, before=None, program_dir=installation):
         where = tmp_path / f"job{len(jobs)}"
         where.mkdir()
-        jobs.append(Job(installation, where, size, options, env, before))
+        jobs.append(Job(program_dir, where, size, options, env, before))
         return jobs[-1]
 
     return make

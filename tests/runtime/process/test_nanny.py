@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import is_alive, wait_for
+from conftest import install, is_alive, wait_for
 
 SANITIZERS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE)
 """Caught in builds with a sanitizer."""
@@ -285,6 +285,14 @@ def test_options_reach_the_engine(make_job, options):
 def test_work_dir_is_the_engines(make_job, options, tmp_path):
     with make_job(3, *options, "--work-dir", str(tmp_path)) as job:
         assert {fact["cwd"] for fact in run(job)} == {str(tmp_path)}
+        job.ask_to_leave()
+        assert job.codes() == [0, 0, 0]
+
+
+@START
+def test_an_installed_tree_works_where_it_is(make_job, options, tmp_path):
+    with make_job(3, *options, program_dir=install(tmp_path)) as job:
+        run(job)
         job.ask_to_leave()
         assert job.codes() == [0, 0, 0]
 
