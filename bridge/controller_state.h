@@ -37,6 +37,7 @@ struct ipmpi_controller {
     int size;                  /* ranks */
     bool published;            /* the connection files are there */
     bool stopping;
+    unsigned busy_turns;
     int64_t complain_us; /* when to name the engines that are late */
 };
 

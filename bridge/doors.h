@@ -49,9 +49,8 @@ void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
                       struct ipmpi_frames *frames);
 
 /* Waits until a door of `mask` (bit = 1 << enum ipmpi_door) or one of the
- * descriptors has something to read, at most wait_ms (-1: for ever). Returns
- * the mask of doors that have. */
-unsigned ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask,
-                          const int *fds, size_t nfds, int wait_ms);
+ * descriptors has something to read, at most wait_ms (-1: for ever). */
+void ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask, const int *fds,
+                      size_t nfds, int wait_ms);
 
 #endif

@@ -27,6 +27,7 @@
 
 enum {
     TURN_BUDGET = 64,           /* messages a turn from each source */
+    LOOK_UP_TURNS = 32,         /* busy turns between looks at the rest */
     BYE_US = 1000 * 1000,       /* for the last messages to leave */
     FINALIZE_MS = 2500,         /* for MPI to end with the engines */
     LOSS_GRACE_US = 20 * 1000,  /* for relayed replies to win the race against
@@ -205,13 +206,14 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-static unsigned sleep_until_something(struct ipmpi_controller *c)
+/* Also the only place where notices, signals and the link are read, so it runs
+ * now and then under load, too, without waiting. */
+static void wait_for_something(struct ipmpi_controller *c, bool may_sleep)
 {
-    const int timers = timers_wait_ms(c);
+    const int timers = may_sleep ? timers_wait_ms(c) : 0;
     int wait = ipmpi_comm_before_sleep(c->comm);
     int fds[6];
     size_t n = (size_t)ipmpi_comm_fds(c->comm, fds);
-    unsigned mask;
 
     fds[n++] = c->signal_fd;
     fds[n++] = ipmpi_taskdb_fd(c->db);
@@ -221,12 +223,10 @@ static unsigned sleep_until_something(struct ipmpi_controller *c)
         fds[n++] = c->link_fd;
     if (wait < 0 || (timers >= 0 && timers < wait))
         wait = timers;
-    mask =
-        ipmpi_doors_wait(c->doors, ipmpi_intake_mask(&c->intake), fds, n, wait);
+    ipmpi_doors_wait(c->doors, ipmpi_intake_mask(&c->intake), fds, n, wait);
     ipmpi_comm_after_sleep(c->comm, on_notice, c);
     take_signals(c);
     take_link(c);
-    return mask;
 }
 
 static void turn(struct ipmpi_controller *c)
@@ -239,10 +239,10 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_dask_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
-    if (did > 0)
+    if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0)
         return;
     act_on_losses(c);
-    sleep_until_something(c);
+    wait_for_something(c, did == 0);
 }
 
 /* --- the job --------------------------------------------------------- */
