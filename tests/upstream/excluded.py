@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 FILE = Path(__file__).with_name("excluded.txt")
-MARK = "excluded: "
 
 
 @dataclasses.dataclass
@@ -27,10 +26,6 @@ class Rule:
         """`test` is module.py::name, as in the pattern."""
         parts = (re.escape(part) for part in self.pattern.split("*"))
         return bool(re.fullmatch(".*".join(parts), test))
-
-    def mark(self) -> str:
-        """The skip reason that shows that we left the test out."""
-        return MARK + self.reason
 
 
 def read(path: Path = FILE) -> list[Rule]:

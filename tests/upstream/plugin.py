@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(config, items) -> None:
         name = f"{module}.py::{item.nodeid.partition('::')[2]}"
         for rule in rules:
             if rule.matches(name):
-                item.add_marker(pytest.mark.skip(reason=rule.mark()))
+                item.add_marker(pytest.mark.skip(reason=rule.reason))
 
 
 @pytest.fixture
