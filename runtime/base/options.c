@@ -47,12 +47,8 @@ static const struct argp_option table[] = {
     {"nodb", KEY_NODB, 0, 0, "as --db none", 0},
     {"mongodb", KEY_MONGODB, 0, OPTION_HIDDEN, 0, 0},
     {"scheme", KEY_SCHEME, "NAME", 0,
-     "leastload, pure, lru, plainrandom, twobin or weighted (leastload)", 0},
+     "leastload, lru, plainrandom, twobin or weighted (leastload)", 0},
     {"hwm", KEY_HWM, "N", 0, "tasks that one engine may hold; 0: no limit", 0},
-    {"prefetch", KEY_PREFETCH, "N", 0,
-     "tasks handed to an engine ahead of need", 0},
-    {"steal", KEY_STEAL, "on|off", 0,
-     "may idle engines take waiting tasks from busy ones (on)", 0},
     {"respawn", KEY_RESPAWN, 0, 0, "replace engines that die", 0},
 
     {0, 0, 0, 0, "Engines:", 4},
@@ -143,7 +139,6 @@ static const struct {
     {"HubFactory.db_class", KEY_DB},
     {"SQLiteDB.location", KEY_DB_LOCATION},
     {"SQLiteDB.filename", KEY_DB_FILENAME},
-    {"SQLiteDB.table", KEY_DB_TABLE},
     {"Session.key", KEY_KEY},
     {"TaskScheduler.hwm", KEY_HWM},
     {"TaskScheduler.scheme_name", KEY_SCHEME},
@@ -248,8 +243,8 @@ static int defaults(const struct ipmpi_parse *parse)
     const char *value;
     int err = ipmpi_options_keep(&o->profile, "default");
 
-    o->hwm = o->prefetch = -1;
-    o->steal = o->zygote = true;
+    o->hwm = -1;
+    o->zygote = true;
     o->log_level = IPMPI_LOG_INFO;
     err = err != 0 ? err : ipmpi_options_keep(&o->ip, "127.0.0.1");
     value = from_env("IPP_CLUSTER_ID");
@@ -393,8 +388,7 @@ void ipmpi_options_clear(struct ipmpi_options *o)
 {
     char *each[] = {o->ipython_dir, o->profile,  o->profile_dir, o->cluster_id,
                     o->ip,          o->location, o->key,         o->db_location,
-                    o->db_filename, o->db_table, o->python,      o->work_dir,
-                    o->colors};
+                    o->db_filename, o->python,   o->work_dir,    o->colors};
 
     if (o->key != NULL)
         explicit_bzero(o->key, strlen(o->key));

@@ -19,7 +19,6 @@ enum ipmpi_db { IPMPI_DB_MEMORY, IPMPI_DB_SQLITE, IPMPI_DB_NONE };
 
 enum ipmpi_scheme {
     IPMPI_SCHEME_LEASTLOAD,
-    IPMPI_SCHEME_PURE,
     IPMPI_SCHEME_LRU,
     IPMPI_SCHEME_PLAINRANDOM,
     IPMPI_SCHEME_TWOBIN,
@@ -57,14 +56,11 @@ struct ipmpi_options {
     enum ipmpi_db db;
     char *db_location; /* directory; NULL: the profile directory */
     char *db_filename; /* NULL: the back end's default */
-    char *db_table;    /* NULL: a table of this session */
 
     /* scheduling */
     enum ipmpi_scheme scheme;
-    int hwm;      /* tasks an engine may hold in the task scheduler's eyes;
-                   * 0: no limit; -1: not given */
-    int prefetch; /* tasks handed out ahead of need; -1: not given */
-    bool steal;
+    int hwm; /* tasks an engine may hold in the task scheduler's eyes;
+              * 0: no limit; -1: not given */
     bool respawn;
 
     /* engines */

@@ -27,13 +27,9 @@ static const struct word dbs[] = {
 };
 
 static const struct word schemes[] = {
-    {"leastload", IPMPI_SCHEME_LEASTLOAD},
-    {"pure", IPMPI_SCHEME_PURE},
-    {"lru", IPMPI_SCHEME_LRU},
-    {"plainrandom", IPMPI_SCHEME_PLAINRANDOM},
-    {"twobin", IPMPI_SCHEME_TWOBIN},
-    {"weighted", IPMPI_SCHEME_WEIGHTED},
-    {0},
+    {"leastload", IPMPI_SCHEME_LEASTLOAD},     {"lru", IPMPI_SCHEME_LRU},
+    {"plainrandom", IPMPI_SCHEME_PLAINRANDOM}, {"twobin", IPMPI_SCHEME_TWOBIN},
+    {"weighted", IPMPI_SCHEME_WEIGHTED},       {0},
 };
 
 static const struct word levels[] = {
@@ -225,8 +221,6 @@ static int set_value(const struct ipmpi_parse *parse, int key,
         return ipmpi_options_keep(&o->db_location, value);
     case KEY_DB_FILENAME:
         return ipmpi_options_keep(&o->db_filename, value);
-    case KEY_DB_TABLE:
-        return ipmpi_options_keep(&o->db_table, value);
     case KEY_PYTHON:
         return ipmpi_options_keep(&o->python, value);
     case KEY_WORK_DIR:
@@ -243,14 +237,10 @@ static int set_value(const struct ipmpi_parse *parse, int key,
         return set_ports(parse, value);
     case KEY_HWM:
         return number(parse, "--hwm", value, INT_MAX, &o->hwm);
-    case KEY_PREFETCH:
-        return number(parse, "--prefetch", value, 1 << 20, &o->prefetch);
     case KEY_DB:
         return set_db(parse, value);
     case KEY_SCHEME:
         return set_scheme(parse, value);
-    case KEY_STEAL:
-        return set_switch(parse, "--steal", value, &o->steal);
     case KEY_LOG_LEVEL:
         return set_level(parse, value);
     default:

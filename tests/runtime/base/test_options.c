@@ -56,10 +56,9 @@ static void defaults_need_no_option(void **state)
     CHECK_STR(options.ip, "127.0.0.1");
     CHECK(options.location == NULL && options.key == NULL);
     CHECK(options.python == NULL && options.work_dir == NULL);
-    CHECK(options.zygote && options.steal && !options.respawn);
+    CHECK(options.zygote && !options.respawn);
     CHECK(!options.curve && !options.reuse && !options.log_to_file);
     CHECK_EQ(options.hwm, -1);
-    CHECK_EQ(options.prefetch, -1);
     CHECK_EQ(options.db, IPMPI_DB_MEMORY);
     CHECK_EQ(options.scheme, IPMPI_SCHEME_LEASTLOAD);
     CHECK_EQ(options.log_level, IPMPI_LOG_INFO);
@@ -104,15 +103,13 @@ static void options_come_in_one_word_or_two(void **state)
 {
     (void)state;
     CHECK_EQ(PARSE("--cluster-id", "c1", "--ip=*", "--location", "h", "--port",
-                   "4000", "--hwm=3", "--prefetch", "7", "--steal=off"),
+                   "4000", "--hwm=3"),
              0);
     CHECK_STR(options.cluster_id, "c1");
     CHECK_STR(options.ip, "*");
     CHECK_STR(options.location, "h");
     CHECK_EQ(options.port, 4000);
     CHECK_EQ(options.hwm, 3);
-    CHECK_EQ(options.prefetch, 7);
-    CHECK(!options.steal);
 }
 
 static void flags_of_upstream_are_accepted(void **state)
@@ -215,7 +212,8 @@ static void wrong_use_is_refused(void **state)
         {"--ports=1;2"},
         {"--db=mysql"},
         {"--scheme=best"},
-        {"--steal=perhaps"},
+        {"--reuse=perhaps"},
+        {"--scheme=pure"}, /* has none of the scheduler's features */
         {"--log-level=loud"},
         {"--mongodb"},
         {"--cluster-id=a/b"},
