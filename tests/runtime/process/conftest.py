@@ -40,6 +40,17 @@ def is_alive(pid):
         return False
 
 
+def interpreters():
+    """Pythons of this machine, from 3.11 on, with a shared library."""
+    found = [Path("/usr/bin/python3")]
+    for root in (Path.home() / ".pyenv", Path("/usr/local")):
+        found += sorted(root.glob("versions/*/bin/python3"))
+        found += sorted(root.glob("bin/python3.1[1-9]"))
+    return [python for python in dict.fromkeys(found)
+            if list(python.parent.parent.glob("lib/**/libpython3.1[1-9]*.so*"))
+            or python == Path("/usr/bin/python3")]
+
+
 def make_installation(where):
     """ipmpi-engine beside a stand-in controller, module and package."""
     where.mkdir()

@@ -1,13 +1,15 @@
 """Nannies, their zygote and their ranks: starts, ends and sudden ends."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from conftest import install, is_alive, wait_for
+from conftest import install, interpreters, is_alive, wait_for
 
 SANITIZERS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE)
 """Caught in builds with a sanitizer."""
@@ -295,6 +297,34 @@ def test_an_installed_tree_works_where_it_is(make_job, options, tmp_path):
         run(job)
         job.ask_to_leave()
         assert job.codes() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=str)
+@START
+def test_any_python_can_be_embedded(make_job, options, tmp_path, python):
+    """One build; whichever shared CPython the machine has, and a virtual
+    environment of it."""
+    packages = tmp_path / "packages"
+    for name in ("ipyparallel", "ipykernel", "IPython"):
+        (packages / name).mkdir(parents=True)
+        (packages / name / "__init__.py").touch()
+    environment = tmp_path / "environment"
+    subprocess.run([python, "-m", "venv", "--without-pip", environment],
+                   check=True)
+    version = json.loads(subprocess.check_output(
+        [python, "-c", "import sys; print(list(sys.version_info[:2]))"]))
+    for chosen, env, prefix in (
+            (("--python", str(python)), {}, None),
+            ((), {"VIRTUAL_ENV": environment}, environment)):
+        with make_job(3, *options, *chosen,
+                      env={"PYTHONPATH": packages} | env) as job:
+            for fact in run(job):
+                assert fact["version"] == version
+                if prefix:
+                    assert fact["prefix"] == str(prefix)
+                    assert fact["executable"].startswith(str(prefix / "bin"))
+            job.ask_to_leave()
+            assert job.codes() == [0, 0, 0]
 
 
 def test_streams_that_are_closed_stay_harmless(make_job):
