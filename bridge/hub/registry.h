@@ -37,6 +37,7 @@ struct ipmpi_engine {
      * order of arrival, and sent but not answered. */
     struct ipmpi_job *waiting, *sent;
     size_t nwaiting, nsent;
+    int32_t naborts; /* its replies that aborted queued cells */
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;

@@ -60,6 +60,7 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                                                        : IPMPI_MSG_WORK,
         .kind = (uint16_t)job->kind,
         .flags = (uint16_t)job->flags,
+        .detail = engine->naborts, /* note [late abort] in protocol.h */
         .ref = job->ref,
     };
     struct ipmpi_frames more = {0};
@@ -167,6 +168,8 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         .completed_us = head->completed_us,
     };
 
+    if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
+        engine->naborts++;
     if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT)
         return; /* decided before: its second answer disturbs nobody */
     ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);

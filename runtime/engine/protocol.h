@@ -22,7 +22,9 @@ enum ipmpi_msg_type {
                             * frames: [1] request header, [2] echo: members of
                             * the reply's metadata that rank 0 knows, as JSON
                             * text without braces ("label":null,...),
-                            * [3] content, [4..] buffers */
+                            * [3] content, [4..] buffers; detail = how many
+                            * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
+                            * had from this engine: see note [late abort] */
     IPMPI_MSG_CONTROL,     /* as WORK; for the control thread of Python:
                             * clear_request, kernel_info_request, ... */
     IPMPI_MSG_ABORT,       /* frames: [1] array of uint64_t refs. Work among
@@ -81,6 +83,12 @@ enum ipmpi_iopub_kind {
 /* flags of REPLY: a non-silent execute failed, so the engine aborted the
  * execute_requests waiting in its own queue; rank 0 does so in its own */
 #define IPMPI_REPLY_ABORT_QUEUED 1u
+
+/* Note [late abort]. While a cell fails, rank 0 may have sent the next one
+ * already, and neither queue holds it. So an engine counts its replies with
+ * that flag, and aborts an execute_request that rank 0 sent before it had
+ * them all: one whose `detail` is behind the count. */
+
 /* flags of LEAVING: user code asked for it (exit, quit) */
 #define IPMPI_LEAVE_BY_USER 1u
 

@@ -15,6 +15,7 @@ struct ipmpi_work {
     struct ipmpi_work *next; /* of whatever list it is in */
     uint64_t ref;
     uint16_t kind, flags;
+    int32_t naborts;    /* detail of the message: note [late abort] */
     int64_t started_us; /* wall clock; 0 while it waits */
     struct ipmpi_frames frames;
 };

@@ -39,6 +39,7 @@ static int make_work(const struct ipmpi_msg_head *head,
     (*work_out)->ref = head->ref;
     (*work_out)->kind = head->kind;
     (*work_out)->flags = head->flags;
+    (*work_out)->naborts = head->detail;
     return 0;
 }
 

@@ -47,6 +47,7 @@ struct ipmpi_engine {
 
     /* main */
     struct ipmpi_work *started;
+    int32_t naborts; /* replies with IPMPI_REPLY_ABORT_QUEUED */
 
     /* comm thread (main before it starts and after it ends) */
     struct ipmpi_comm *comm;

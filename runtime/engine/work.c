@@ -45,6 +45,18 @@ enum ipmpi_stop ipmpi_engine_stop_requested(const struct ipmpi_engine *engine)
     return (enum ipmpi_stop)atomic_load(&engine->stop);
 }
 
+/* The oldest work. What a failed cell has aborted, but came after it, is
+ * answered on the way: see note [late abort] in protocol.h. */
+static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
+{
+    struct ipmpi_work *work;
+
+    while ((work = ipmpi_queue_take(engine->queue)) != NULL &&
+           work->kind == IPMPI_WORK_EXECUTE && work->naborts != engine->naborts)
+        ipmpi_engine_answer_aborted(engine, &work);
+    return work;
+}
+
 int ipmpi_engine_take(struct ipmpi_engine *engine,
                       const struct ipmpi_work **work_out)
 {
@@ -57,7 +69,7 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
     if (atomic_load(&engine->stop) != IPMPI_STOP_NOT ||
         ipmpi_controls_are_busy(&engine->controls))
         return IPMPI_EEMPTY;
-    work = ipmpi_queue_take(engine->queue);
+    work = take_valid(engine);
     if (work == NULL)
         return IPMPI_EEMPTY;
     work->started_us = ipmpi_clock_wall_us();
@@ -190,6 +202,8 @@ int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
 {
     const bool abort_queued = answer->abort_queued;
     int err = answer_work(engine, ref, answer);
+
+    engine->naborts += err == 0 && abort_queued;
 
     ipmpi_frames_clear(&answer->content);
     ipmpi_frames_clear(&answer->buffers);

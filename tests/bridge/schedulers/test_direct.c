@@ -79,6 +79,7 @@ static void a_failed_cell_aborts_queued_cells_only(void **state)
     ipmpi_frames_clear(&frames);
     CHECK_STR(fake_answer(fake), "mux execute_reply c aborted");
     CHECK_STR(fake_answer(fake), "");
+    CHECK_EQ(engine->naborts, 1);
     fake_reply(fake, "b", IPMPI_STATUS_OK);
     fake_reply(fake, "d", IPMPI_STATUS_OK);
     fake_hub_close(fake);

@@ -10,7 +10,12 @@
 #include "runtime/comm/comm.h"
 #include "runtime/message/sign.h"
 
-enum { MAX_KEPT = 4096, HEADER_CAP = 256, DEADLINE_US = 40 * 1000000 };
+enum {
+    MAX_KEPT = 4096,
+    MAX_ENGINES = 8,
+    HEADER_CAP = 256,
+    DEADLINE_US = 40 * 1000000
+};
 
 struct kept {
     int engine;
@@ -23,6 +28,7 @@ static struct ipmpi_key *key;
 static struct kept kept[MAX_KEPT];
 static int nkept;
 static uint64_t last_ref;
+static int32_t naborts[MAX_ENGINES]; /* replies that aborted queued cells */
 
 /* ---- sending -------------------------------------------------------- */
 
@@ -84,9 +90,19 @@ uint64_t controller_work(int engine, enum ipmpi_work_kind kind,
                          const char *msg_type, const char *order)
 {
     const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
-                                        .kind = (uint16_t)kind};
+                                        .kind = (uint16_t)kind,
+                                        .detail = naborts[engine]};
 
     return send_request(engine, &head, msg_type, order, NULL);
+}
+
+uint64_t controller_late_cell(int engine, const char *order)
+{
+    const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
+                                        .kind = IPMPI_WORK_EXECUTE,
+                                        .detail = naborts[engine] - 1};
+
+    return send_request(engine, &head, "execute_request", order, NULL);
 }
 
 uint64_t controller_control(int engine, const char *msg_type)
@@ -174,6 +190,9 @@ static void keep(void *ctx, int source, struct ipmpi_frames *frames)
     k->engine = source - 1;
     memcpy(&k->head, frames->at[0].data, sizeof(k->head));
     CHECK_EQ(k->head.version, IPMPI_PROTOCOL_VERSION);
+    CHECK(k->engine < MAX_ENGINES);
+    if (k->head.type == IPMPI_MSG_REPLY)
+        naborts[k->engine] += (k->head.flags & IPMPI_REPLY_ABORT_QUEUED) != 0;
     ipmpi_frames_move(&k->frames, frames);
     nkept++;
 }

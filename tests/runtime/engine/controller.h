@@ -36,6 +36,10 @@ int controller_engines(void); /* how many */
 /* Sends a request whose content is {"do":"<order>"}; returns its ref. */
 uint64_t controller_work(int engine, enum ipmpi_work_kind kind,
                          const char *msg_type, const char *order);
+
+/* An execute_request sent before this rank had the engine's last reply that
+ * aborted queued cells. */
+uint64_t controller_late_cell(int engine, const char *order);
 /* The same with one buffer of each length, its bytes counting up. */
 uint64_t controller_work_buffers(int engine, const char *order,
                                  const size_t *len, int n);

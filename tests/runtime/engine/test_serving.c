@@ -229,6 +229,25 @@ static void an_error_aborts_the_executes_behind_it(void **state)
     transcript_clear(&t);
 }
 
+static void an_error_aborts_the_executes_under_way(void **state)
+{
+    uint64_t late, next;
+    struct transcript t;
+
+    (void)state;
+    controller_await(
+        controller_work(0, IPMPI_WORK_EXECUTE, "execute_request", "fail"), &t);
+    transcript_clear(&t);
+    late = controller_late_cell(0, "ok");
+    next = controller_work(0, IPMPI_WORK_EXECUTE, "execute_request", "ok");
+    controller_await(late, &t);
+    CHECK_EQ(t.head.kind, IPMPI_STATUS_ABORTED);
+    transcript_clear(&t);
+    controller_await(next, &t);
+    CHECK_EQ(t.head.kind, IPMPI_STATUS_OK);
+    transcript_clear(&t);
+}
+
 static void controls_are_served_while_work_runs(void **state)
 {
     uint64_t hold, control;
@@ -312,6 +331,7 @@ int main(void)
         cmocka_unit_test(publications_follow_the_output_before_them),
         cmocka_unit_test(an_abort_reaches_only_what_waits),
         cmocka_unit_test(an_error_aborts_the_executes_behind_it),
+        cmocka_unit_test(an_error_aborts_the_executes_under_way),
         cmocka_unit_test(controls_are_served_while_work_runs),
         cmocka_unit_test(nonsense_is_dropped),
         cmocka_unit_test(all_engines_serve),
