@@ -36,7 +36,7 @@ def environment_for(python: Path | str) -> dict[str, str]:
              if not (Path(p).parent / "pyvenv.cfg").exists()]
     if (prefix / "pyvenv.cfg").exists():
         env["VIRTUAL_ENV"] = str(prefix)
-        paths.insert(0, str(prefix / "bin"))
+    paths.insert(0, str(python.parent))
     env["PATH"] = os.pathsep.join(paths)
     return env
 
