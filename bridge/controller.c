@@ -14,8 +14,10 @@
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
+#include "bridge/requests/spawn.h"
 #include "bridge/schedulers/abort.h"
 #include "bridge/schedulers/balanced.h"
+#include "bridge/spawner.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/process/interpreter.h"
@@ -182,6 +184,8 @@ static int open_hub(struct ipmpi_controller *c)
     if (err == 0)
         err = open_dask(c);
     if (err == 0)
+        err = ipmpi_spawn_create(ipmpi_spawner_start, c, &c->hub.spawn);
+    if (err == 0)
         err = ipmpi_intake_open(&c->intake, c->doors, &c->hub, c->key);
     return err;
 }
@@ -195,6 +199,7 @@ static size_t memory_limit(void)
 }
 
 int ipmpi_controller_open(const struct ipmpi_options *options,
+                          char *const *argv,
                           struct ipmpi_controller **controller_out)
 {
     struct ipmpi_controller *c = calloc(1, sizeof(*c));
@@ -203,6 +208,7 @@ int ipmpi_controller_open(const struct ipmpi_options *options,
     if (c == NULL)
         return err;
     c->options = options;
+    c->argv = argv;
     c->signal_fd = open_signals();
     c->link_fd = ipmpi_link_fd();
     ipmpi_controller_set_outlets(c);
@@ -274,6 +280,7 @@ static void close_hub(struct ipmpi_controller *c)
     if (c->hub.balanced != NULL)
         ipmpi_balanced_close(&c->hub);
     ipmpi_dask_destroy(&c->hub.dask);
+    ipmpi_spawn_destroy(&c->hub.spawn);
     ipmpi_abort_memory_destroy(&c->hub.aborted);
     ipmpi_registry_clear(&c->hub.registry);
     ipmpi_composer_destroy(&c->composer);

@@ -10,9 +10,11 @@
 struct ipmpi_controller;
 
 /* Prepares everything that can fail before MPI is up: the profile's directory
- * and lock, keys, doors, database. Lends the options, which must live as long
- * as the controller. What is wrong has been logged: IPMPI_E*. */
+ * and lock, keys, doors, database. Lends the options and the command line that
+ * they are from, which must live as long as the controller. What is wrong has
+ * been logged: IPMPI_E*. */
 int ipmpi_controller_open(const struct ipmpi_options *options,
+                          char *const *argv,
                           struct ipmpi_controller **controller_out);
 
 /* Starts MPI, welcomes the engines and serves until the job is told to end.

@@ -8,6 +8,7 @@
 #include "bridge/files/profile.h"
 #include "bridge/hub/hub.h"
 #include "bridge/intake.h"
+#include "bridge/respawn.h"
 #include "runtime/comm/comm.h"
 #include "runtime/process/paths.h"
 
@@ -21,6 +22,7 @@ struct ipmpi_loss {
 
 struct ipmpi_controller {
     const struct ipmpi_options *options; /* lent */
+    char *const *argv;                   /* lent; ends with NULL */
     struct ipmpi_profile *profile;
     char *key_text;
     struct ipmpi_key *key;
@@ -34,8 +36,9 @@ struct ipmpi_controller {
     char python[PATH_MAX]; /* for a dask scheduler */
     int signal_fd, link_fd;
     struct ipmpi_loss *losses; /* oldest first */
-    int size;                  /* ranks */
-    bool published;            /* the connection files are there */
+    struct ipmpi_respawn respawn;
+    int size;       /* ranks */
+    bool published; /* the connection files are there */
     bool stopping;
     unsigned busy_turns;
     int64_t complain_us; /* when to name the engines that are late */
@@ -43,6 +46,11 @@ struct ipmpi_controller {
 
 /* Connects the hub to doors and transport (loop.c). */
 void ipmpi_controller_set_outlets(struct ipmpi_controller *controller);
+
+/* Registers and welcomes the engine of a rank (loop.c); as
+ * ipmpi_engines_welcome. */
+int ipmpi_controller_welcome(struct ipmpi_controller *controller, int rank,
+                             int id);
 
 /* Writes the connection files and the ready line (controller.c). */
 int ipmpi_controller_publish(struct ipmpi_controller *controller);

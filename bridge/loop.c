@@ -19,6 +19,7 @@
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
 #include "bridge/schedulers/balanced.h"
+#include "bridge/spawner.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -114,6 +115,7 @@ static void act_on_losses(struct ipmpi_controller *c)
         LL_DELETE(c->losses, loss);
         ipmpi_comm_mark_dead(c->comm, loss->rank);
         ipmpi_engines_lost(&c->hub, loss->rank, loss->why);
+        ipmpi_spawner_lost(c, loss->rank, loss->why);
         free(loss);
     }
 }
@@ -196,6 +198,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
 
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
+    next = earliest(next, ipmpi_spawner_deadline_us(c));
     if (c->losses != NULL)
         next = earliest(next, c->losses->due_us);
     if (!c->published)
@@ -212,13 +215,15 @@ static void wait_for_something(struct ipmpi_controller *c, bool may_sleep)
 {
     const int timers = may_sleep ? timers_wait_ms(c) : 0;
     int wait = ipmpi_comm_before_sleep(c->comm);
-    int fds[6];
+    int fds[7];
     size_t n = (size_t)ipmpi_comm_fds(c->comm, fds);
 
     fds[n++] = c->signal_fd;
     fds[n++] = ipmpi_taskdb_fd(c->db);
     if (ipmpi_dask_fd(c->hub.dask) >= 0)
         fds[n++] = ipmpi_dask_fd(c->hub.dask);
+    if (ipmpi_comm_spawn_fd(c->comm) >= 0)
+        fds[n++] = ipmpi_comm_spawn_fd(c->comm);
     if (c->link_fd >= 0)
         fds[n++] = c->link_fd;
     if (wait < 0 || (timers >= 0 && timers < wait))
@@ -237,6 +242,7 @@ static void turn(struct ipmpi_controller *c)
     did += ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     ipmpi_taskdb_poll(c->db);
     ipmpi_dask_turn(&c->hub);
+    ipmpi_spawner_turn(c);
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
     if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0)
@@ -247,12 +253,18 @@ static void turn(struct ipmpi_controller *c)
 
 /* --- the job --------------------------------------------------------- */
 
-static int join(struct ipmpi_controller *c)
+int ipmpi_controller_welcome(struct ipmpi_controller *c, int rank, int id)
 {
-    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
     const char *user = getenv("USER");
     const struct ipmpi_welcome welcome = {c->key_text,
                                           user != NULL ? user : "ipmpi"};
+
+    return ipmpi_engines_welcome(&c->hub, &welcome, rank, id);
+}
+
+static int join(struct ipmpi_controller *c)
+{
+    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
     struct ipmpi_comm_options options = {.protocol = IPMPI_PROTOCOL_VERSION};
     struct ipmpi_interface interface;
     int err;
@@ -268,7 +280,7 @@ static int join(struct ipmpi_controller *c)
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);
     for (int rank = 1; err == 0 && rank < c->size; rank++)
-        err = ipmpi_engines_welcome(&c->hub, &welcome, rank, rank - 1);
+        err = ipmpi_controller_welcome(c, rank, rank - 1);
     c->complain_us = now_us(NULL) + LATE_US;
     return err;
 }
@@ -290,6 +302,7 @@ static int leave(struct ipmpi_controller *c)
         ipmpi_link_send(c->link_fd, &packet);
     /* mpirun kills a second after its SIGTERM: the lock goes before the wait */
     ipmpi_profile_close(&c->profile);
+    ipmpi_profile_close(&c->profile); /* a launcher may not wait for MPI */
     return ipmpi_comm_close(&c->comm, FINALIZE_MS);
 }
 

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     if (ipmpi_options_parse(argc, argv, true, &options) != 0)
         return 2;
     ipmpi_log_set_level(options.log_level);
-    if (ipmpi_controller_open(&options, &controller) == 0) {
+    if (ipmpi_controller_open(&options, argv, &controller) == 0) {
         code = ipmpi_controller_run(controller);
         ipmpi_controller_close(&controller);
     }

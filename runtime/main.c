@@ -19,7 +19,7 @@
 /* Rank 0 speaks for the job, which the launcher then ends. */
 static int wrong_use(const struct ipmpi_place *place)
 {
-    if (place->rank != 0)
+    if (!ipmpi_place_is_controller(place))
         poll(NULL, 0, IPMPI_SILENT_MS);
     return IPMPI_EXIT_USAGE;
 }
@@ -34,7 +34,8 @@ static int show(const struct ipmpi_place *place, enum ipmpi_action action)
 /* What an engine finds in its environment, besides what the launcher put
  * there. */
 static int set_environment(const struct ipmpi_place *place,
-                           const struct ipmpi_options *options)
+                           const struct ipmpi_options *options,
+                           const struct ipmpi_paths *paths)
 {
     char *json = ipmpi_options_json(options);
     int err;
@@ -44,10 +45,10 @@ static int set_environment(const struct ipmpi_place *place,
     err = setenv(IPMPI_ENGINE_OPTIONS_ENV, json, 1);
     free(json);
     if (err != 0 || setenv("IPP_PROFILE_DIR", options->profile_dir, 1) != 0 ||
-        setenv("IPYTHONDIR", options->ipython_dir, 1) != 0)
+        setenv("IPYTHONDIR", options->ipython_dir, 1) != 0 ||
+        setenv(IPMPI_SELF_ENV, paths->self, 1) != 0)
         return IPMPI_ENOMEM;
-    return ipmpi_interface_set(ipmpi_place_leaves_host(place) ||
-                               options->respawn);
+    return ipmpi_interface_set(ipmpi_place_leaves_host(place));
 }
 
 static int prepare(const struct ipmpi_place *place,
@@ -55,16 +56,16 @@ static int prepare(const struct ipmpi_place *place,
                    struct ipmpi_paths *paths)
 {
     ipmpi_paths_find(paths);
-    if (place->rank == 0 && paths->controller[0] == '\0') {
+    if (ipmpi_place_is_controller(place) && paths->controller[0] == '\0') {
         ipmpi_log_error("NANNY-PATHS", "ipmpi-controller is missing beside %s",
                         paths->self);
         return 1;
     }
-    if (set_environment(place, options) != 0) {
+    if (set_environment(place, options, paths) != 0) {
         ipmpi_log_error("NANNY-START", "%s", ipmpi_strerror(IPMPI_ENOMEM));
         return 1;
     }
-    if (place->rank != 0 && options->work_dir != NULL &&
+    if (!ipmpi_place_is_controller(place) && options->work_dir != NULL &&
         chdir(options->work_dir) != 0) {
         ipmpi_log_error("NANNY-START", "--work-dir %s: %m", options->work_dir);
         return IPMPI_EXIT_USAGE;
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
     if (ipmpi_host_is(argc, argv))
         return ipmpi_host_main(argc, argv);
     ipmpi_place_find(&place);
-    snprintf(name, sizeof(name), "nanny %d", place.rank);
+    snprintf(name, sizeof(name), "nanny %d", ipmpi_place_number(&place));
     ipmpi_log_set_name(name);
     if (ipmpi_options_parse(argc, argv, place.rank == 0, &options) != 0)
         return wrong_use(&place);

@@ -17,6 +17,7 @@ struct ipmpi_taskdb;
 struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_dask;
+struct ipmpi_spawn;
 
 struct ipmpi_hub {
     struct ipmpi_outlets out;
@@ -30,6 +31,7 @@ struct ipmpi_hub {
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_abort_memory *aborted;
     struct ipmpi_dask *dask;
+    struct ipmpi_spawn *spawn;
     bool shutdown_asked;
 };
 

@@ -22,6 +22,7 @@ void ipmpi_requests_submit(struct ipmpi_hub *hub, struct ipmpi_request *request)
         {"become_dask_request", ipmpi_request_become_dask},
         {"stop_distributed_request", ipmpi_request_stop_dask},
         {"ipmpi_status_request", ipmpi_request_status},
+        {"ipmpi_spawn_request", ipmpi_request_spawn},
     };
     char text[128];
 

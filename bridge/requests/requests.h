@@ -26,6 +26,7 @@ void ipmpi_request_shutdown(struct ipmpi_hub *hub,
                             struct ipmpi_request *request);
 void ipmpi_request_become_dask(struct ipmpi_hub *hub,
                                struct ipmpi_request *request);
+void ipmpi_request_spawn(struct ipmpi_hub *hub, struct ipmpi_request *request);
 void ipmpi_request_stop_dask(struct ipmpi_hub *hub,
                              struct ipmpi_request *request);
 void ipmpi_request_status(struct ipmpi_hub *hub, struct ipmpi_request *request);

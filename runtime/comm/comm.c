@@ -1,9 +1,5 @@
-/* The transport's life: MPI from start to end, the job's token, bells, page of
- * flags, and one turn of work.
- *
- * Opening costs few collectives, since each is slow when many ranks share few
- * cores: a broadcast of what rank 0 chose, an exchange of addresses (which
- * also carries the versions and anybody's failure), and the communicators. */
+/* The transport's life: MPI from start to end, bells, page of flags, and one
+ * turn of work. */
 #include "runtime/comm/internal.h"
 
 #include <errno.h>
@@ -11,32 +7,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/comm/meet.h"
 
-#define TRANSPORT_VERSION 1
-#define SPIN_START_US     20
-
-/* What rank 0 chose for all. The same in every version. */
-struct decree {
-    uint32_t transport, protocol;
-    char build[32];
-    uint8_t token[IPMPI_TOKEN_LEN];
-};
-
-/* What each rank tells all. The same size in every version. */
-union card {
-    struct {
-        int32_t err;
-        struct ipmpi_bell_address address;
-    } is;
-    uint8_t bytes[512];
-};
-
-_Static_assert(sizeof(((union card *)0)->is) <= 512, "a card fits");
+#define SPIN_START_US 20
+#define GOODBYE_US    400000 /* for the last words to spawned worlds */
 
 static int start_mpi(void)
 {
@@ -57,32 +35,22 @@ static int start_mpi(void)
     return 0;
 }
 
-static int new_comm(struct ipmpi_comm **comm_out)
+static int new_comm(MPI_Comm all, struct ipmpi_comm **comm_out)
 {
     struct ipmpi_comm *comm = calloc(1, sizeof(*comm));
+    int size = 0;
 
     if (comm == NULL)
         return IPMPI_ENOMEM;
-    comm->runtime = comm->engines = MPI_COMM_NULL;
-    MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
+    comm->engines = MPI_COMM_NULL;
+    comm->spawn_fd = -1;
     comm->ready_end = &comm->ready_first;
-    comm->peers = calloc((size_t)comm->size, sizeof(*comm->peers));
-    comm->watched.at = calloc((size_t)comm->size, 3 * sizeof(int));
-    if (comm->peers == NULL || comm->watched.at == NULL) {
-        free(comm->peers);
-        free(comm->watched.at);
+    MPI_Comm_rank(all, &comm->rank);
+    MPI_Comm_size(all, &size);
+    if (ipmpi_peers_grow(comm, size) != 0) {
+        ipmpi_peers_free(comm);
         free(comm);
         return IPMPI_ENOMEM;
-    }
-    comm->owed.at = comm->watched.at + comm->size;
-    comm->acks.at = comm->owed.at + comm->size;
-    for (int i = 0; i < comm->size; i++) {
-        struct peer *peer = &comm->peers[i];
-
-        peer->queue_end = &peer->queue_first;
-        peer->stream_end = &peer->stream_first;
-        peer->end = &peer->first;
     }
     *comm_out = comm;
     return 0;
@@ -97,38 +65,10 @@ static void free_comm(struct ipmpi_comm *comm)
     ipmpi_requests_free(&comm->requests);
     ipmpi_awake_close(&comm->awake);
     ipmpi_bell_close(&comm->bell);
-    free(comm->watched.at);
-    free(comm->peers);
+    ipmpi_spawn_free(comm);
+    ipmpi_peers_free(comm);
+    free(comm->worlds);
     free(comm);
-}
-
-/* Rank 0 decides, all compare. IPMPI_EVERSION on whoever differs. */
-static int hear_decree(struct ipmpi_comm *comm, uint32_t protocol,
-                       uint8_t token_out[IPMPI_TOKEN_LEN])
-{
-    const struct decree mine = {
-        TRANSPORT_VERSION, protocol, IPMPI_VERSION, {0}};
-    struct decree decree = mine;
-    int err = 0;
-
-    if (comm->rank == 0 && getrandom(decree.token, sizeof(decree.token), 0) !=
-                               sizeof(decree.token))
-        err = IPMPI_ESYS;
-    if (MPI_Bcast(&decree, sizeof(decree), MPI_BYTE, 0, MPI_COMM_WORLD) !=
-        MPI_SUCCESS)
-        return IPMPI_EMPI;
-    memcpy(token_out, decree.token, sizeof(decree.token));
-    if (decree.transport != mine.transport || decree.protocol != protocol ||
-        memcmp(decree.build, mine.build, sizeof(mine.build)) != 0) {
-        ipmpi_log_error("COMM-VERSION",
-                        "rank %d runs ipmpi %s (protocol %u.%u), rank 0 "
-                        "runs %.31s (protocol %u.%u): install one version on "
-                        "all hosts",
-                        comm->rank, IPMPI_VERSION, TRANSPORT_VERSION, protocol,
-                        decree.build, decree.transport, decree.protocol);
-        err = IPMPI_EVERSION;
-    }
-    return err;
 }
 
 /* Whether Open MPI's launcher says that all ranks are on this host. */
@@ -158,60 +98,67 @@ static int hang_bell(struct ipmpi_comm *comm, const uint8_t *token,
 }
 
 /* Exchanges addresses; fails on all ranks if any has failed so far. */
-static int meet(struct ipmpi_comm *comm, int err)
+static int meet(struct ipmpi_comm *comm, MPI_Comm all, int err)
 {
-    union card mine = {.bytes = {0}};
-    union card *all = calloc((size_t)comm->size, sizeof(*all));
-    int code;
+    union ipmpi_card *cards = calloc((size_t)comm->size, sizeof(*cards));
+    struct ipmpi_bell_address mine = {.reserved = 0};
 
-    if (all == NULL)
+    if (cards == NULL)
         return IPMPI_ENOMEM; /* cannot even take part: the job must end */
-    mine.is.err = err;
     if (comm->bell != NULL)
-        ipmpi_bell_address(comm->bell, &mine.is.address);
-    code = MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, all, sizeof(mine),
-                         MPI_BYTE, MPI_COMM_WORLD);
+        ipmpi_bell_address(comm->bell, &mine);
+    err = ipmpi_meet_cards(all, err, &mine, cards);
     if (comm->awake != NULL)
         ipmpi_awake_hide(comm->awake);
-    if (code != MPI_SUCCESS)
-        err = IPMPI_EMPI;
-    for (int i = 0; i < comm->size && code == MPI_SUCCESS; i++) {
-        if (err == 0)
-            err = all[i].is.err;
-        comm->peers[i].address = all[i].is.address;
-        comm->peers[i].shared =
+    for (int i = 0; i < comm->size; i++) {
+        comm->peers[i]->address = cards[i].is.address;
+        comm->peers[i]->shared =
             comm->awake != NULL && ipmpi_awake_shared(comm->awake, i);
     }
-    free(all);
+    free(cards);
     return err;
+}
+
+/* All that follows MPI_Init; collective over `all`. */
+static int join(struct ipmpi_comm *comm,
+                const struct ipmpi_comm_options *options, MPI_Comm all)
+{
+    struct ipmpi_decree decree;
+    int err = ipmpi_meet_decree(all, options->protocol, 1, &decree);
+
+    if (err == IPMPI_EMPI)
+        return err;
+    comm->protocol = options->protocol;
+    comm->first = decree.first;
+    if (err == 0)
+        err = hang_bell(comm, decree.token, options->bell_ipv4_be);
+    err = meet(comm, all, err);
+    return err != 0 ? err : ipmpi_worlds_open(comm, all);
 }
 
 int ipmpi_comm_open(const struct ipmpi_comm_options *options,
                     struct ipmpi_comm **comm_out)
 {
     const struct ipmpi_comm_options none = {0};
-    uint8_t token[IPMPI_TOKEN_LEN];
     struct ipmpi_comm *comm;
+    bool spawned;
+    MPI_Comm all;
     int err = start_mpi();
 
+    if (err == 0)
+        err = ipmpi_worlds_meet(&all, &spawned);
     if (err != 0)
         return err;
-    if (options == NULL)
-        options = &none;
-    err = new_comm(&comm);
+    err = new_comm(all, &comm);
     if (err != 0) {
         ipmpi_log_error("COMM-MEMORY", "no memory to start with");
         return err;
     }
-    err = hear_decree(comm, options->protocol, token);
-    if (err == 0)
-        err = hang_bell(comm, token, options->bell_ipv4_be);
-    err = meet(comm, err);
-    if (err == 0)
-        err = ipmpi_worlds_open(comm);
+    comm->spawned = spawned;
+    err = join(comm, options != NULL ? options : &none, all);
     if (err != 0) {
         free_comm(comm);
-        if (err != IPMPI_EMPI)
+        if (err != IPMPI_EMPI && !spawned)
             MPI_Finalize(); /* all have failed alike */
         return err;
     }
@@ -246,22 +193,39 @@ unsigned ipmpi_comm_progress(struct ipmpi_comm *comm, unsigned budget,
 
 void ipmpi_comm_mark_dead(struct ipmpi_comm *comm, int peer)
 {
-    if (peer < 0 || peer >= comm->size || comm->peers[peer].dead)
+    if (peer < 0 || peer >= comm->size)
         return;
-    comm->peers[peer].dead = true;
+    comm->peers[peer]->expected = false;
+    if (comm->peers[peer]->dead)
+        return;
+    comm->peers[peer]->dead = true;
     ipmpi_requests_abandon(comm, peer);
     ipmpi_send_abandon(comm, peer);
     ipmpi_receive_abandon(comm, peer);
 }
 
+void ipmpi_comm_part(struct ipmpi_comm *comm, int peer)
+{
+    if (peer < 0 || peer >= comm->size || comm->peers[peer]->dead)
+        return;
+    if (!comm->peers[peer]->shared)
+        ipmpi_send_ack(comm, peer);
+    ipmpi_comm_mark_dead(comm, peer);
+}
+
 bool ipmpi_comm_is_dead(const struct ipmpi_comm *comm, int peer)
 {
-    return comm->peers[peer].dead;
+    return comm->peers[peer]->dead;
 }
 
 int ipmpi_comm_rank(const struct ipmpi_comm *comm)
 {
     return comm->rank;
+}
+
+int ipmpi_comm_number(const struct ipmpi_comm *comm)
+{
+    return comm->rank == 0 ? 0 : comm->first + comm->rank - 1;
 }
 
 int ipmpi_comm_size(const struct ipmpi_comm *comm)
@@ -272,12 +236,12 @@ int ipmpi_comm_size(const struct ipmpi_comm *comm)
 const struct ipmpi_bell_address *
 ipmpi_comm_address(const struct ipmpi_comm *comm, int rank)
 {
-    return &comm->peers[rank].address;
+    return &comm->peers[rank]->address;
 }
 
 size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer)
 {
-    return peer < 0 ? comm->unsent : comm->peers[peer].unsent;
+    return peer < 0 ? comm->unsent : comm->peers[peer]->unsent;
 }
 
 uintptr_t ipmpi_comm_user_world(const struct ipmpi_comm *comm)
@@ -298,10 +262,20 @@ static void discard(void *ctx, int source, struct ipmpi_frames *frames)
     ipmpi_frames_clear(frames);
 }
 
+/* See ipmpi_comm_part. */
+static bool has_arrived(struct ipmpi_comm *comm, int64_t goodbye_us)
+{
+    return comm->n_worlds < 2 || ipmpi_clock_now_us() >= goodbye_us ||
+           ipmpi_sleep_all_taken(comm);
+}
+
 /* Lets what was sent leave, as long as there is time. */
 static void flush(struct ipmpi_comm *comm, int64_t deadline_us)
 {
-    while (comm->requests.n > 0 || comm->unsent > 0) {
+    const int64_t goodbye_us = ipmpi_clock_now_us() + GOODBYE_US;
+
+    while (comm->requests.n > 0 || comm->unsent > 0 ||
+           !has_arrived(comm, goodbye_us)) {
         const int64_t left_ms = (deadline_us - ipmpi_clock_now_us()) / 1000;
         struct pollfd fds[2];
         int at[2], n, wait;
@@ -396,6 +370,10 @@ int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms)
     if (c == NULL)
         return 0;
     flush(c, deadline_us);
+    err = ipmpi_spawn_finish(c, deadline_us);
+    if (err != 0)
+        return err;
+    ipmpi_worlds_free(c);
     err = finalize_until(deadline_us);
     if (err == 0)
         free_comm(c);

@@ -45,7 +45,15 @@ int ipmpi_comm_open(const struct ipmpi_comm_options *options,
  * other thread may be inside MPI. */
 int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms);
 
+/* A spawned rank (see ipmpi_comm_spawn) opens with its world alone: rank 0 and
+ * the ranks that were started with it, 1 .. size - 1. */
 int ipmpi_comm_rank(const struct ipmpi_comm *comm);
+
+/* What this rank is to rank 0: its rank, and of a spawned rank a number that
+ * no other has. */
+int ipmpi_comm_number(const struct ipmpi_comm *comm);
+
+/* On rank 0 all ranks that ever were, also those not here yet. */
 int ipmpi_comm_size(const struct ipmpi_comm *comm);
 
 /* Where a rank's bell hangs; for nannies. */
@@ -91,7 +99,33 @@ void ipmpi_comm_after_sleep(struct ipmpi_comm *comm, ipmpi_notice_fn *notice_fn,
  * The transport does this itself to a peer that sends nonsense or that MPI
  * gives up; it logs that. */
 void ipmpi_comm_mark_dead(struct ipmpi_comm *comm, int peer);
+/* The same to a peer that has taken its leave: it is told first that its
+ * messages have come. A rank that says goodbye to worlds that were spawned
+ * waits for that in close, since MPI would not wait for them. */
+void ipmpi_comm_part(struct ipmpi_comm *comm, int peer);
 bool ipmpi_comm_is_dead(const struct ipmpi_comm *comm, int peer);
+
+/* Rank 0 alone: starts `n` more processes of `command` with these arguments
+ * (lent, ended by NULL), as a world of their own. Never blocks: MPI starts
+ * them in a thread. Their numbers are those from ipmpi_comm_size() as it was
+ * before the call; until they have come, they count as dead. IPMPI_EINVAL,
+ * IPMPI_ENOMEM, IPMPI_ESYS: then nothing has been started. */
+int ipmpi_comm_spawn(struct ipmpi_comm *comm, const char *command,
+                     char *const *argv, int n);
+
+/* Readable when a spawn has ended; -1 until there was one. */
+int ipmpi_comm_spawn_fd(const struct ipmpi_comm *comm);
+
+/* How a spawn ended. */
+struct ipmpi_spawned {
+    int first, n;  /* numbers first .. first + n - 1 */
+    int err;       /* IPMPI_EMPI: they were not started; else as open */
+    char why[512]; /* of err, for people */
+};
+
+/* Takes the next spawn that has ended; its ranks, if they came, are peers
+ * now, but for those marked dead meanwhile. IPMPI_EEMPTY: none has ended. */
+int ipmpi_comm_spawned(struct ipmpi_comm *comm, struct ipmpi_spawned *out);
 
 /* Bytes handed to send and not yet taken by MPI, all peers or one (-1: all). */
 size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);

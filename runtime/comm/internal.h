@@ -80,9 +80,13 @@ struct arrival {
 };
 
 struct peer {
+    int number;     /* in comm->peers */
+    MPI_Comm world; /* where it is, */
+    int rank;       /* and its rank there */
     struct ipmpi_bell_address address;
     bool dead;
-    bool shared; /* the page of awake.h */
+    bool expected; /* dead only until its world has come */
+    bool shared;   /* the page of awake.h */
 
     struct message *queue_first, **queue_end;
     struct flight *stream_first, **stream_end;
@@ -123,6 +127,13 @@ struct requests {
     int n, cap;
 };
 
+/* Ranks that share a communicator with this one. Rank r of it is the peer with
+ * the number first + r - 1; rank 0 is the job's rank 0 in each of them. */
+struct world {
+    MPI_Comm comm;
+    int first;
+};
+
 /* Peers by number, each at most once. */
 struct peer_list {
     int *at;
@@ -130,12 +141,18 @@ struct peer_list {
 };
 
 struct ipmpi_comm {
-    int rank, size;
-    MPI_Comm runtime;
+    int rank, size;       /* in peers */
+    int first;            /* rank 0's number for rank 1 of this rank's world */
+    struct world *worlds; /* of an engine only its own */
+    int n_worlds;
+    bool spawned;
+    struct spawn *spawns; /* under way */
+    int spawn_fd;         /* readable when one has ended; -1 */
+    uint32_t protocol;
     MPI_Comm engines; /* user code's; MPI_COMM_NULL on rank 0 */
     struct ipmpi_bell *bell;
     struct ipmpi_awake *awake; /* NULL: no shared memory on this node */
-    struct peer *peers;
+    struct peer **peers;
     struct requests requests;
     struct flight *free_flights;
     struct arrival *free_arrivals;
@@ -145,6 +162,7 @@ struct ipmpi_comm {
     size_t unsent;
     size_t piece_bytes_out;
     int turn_out; /* whose turn it is when the window opens */
+    int turn_in;  /* the world that is probed next */
     bool starved; /* something failed for want of memory: try all again */
     bool crowded;
 
@@ -197,11 +215,30 @@ void ipmpi_sleep_nudge(struct ipmpi_comm *comm, int peer);
 void ipmpi_sleep_taken(struct ipmpi_comm *comm, int source);
 void ipmpi_sleep_busy(struct ipmpi_comm *comm, int64_t for_us);
 void ipmpi_sleep_ring_owed(struct ipmpi_comm *comm, bool all);
+/* Whether all peers are known to have taken all that was sent. */
+bool ipmpi_sleep_all_taken(struct ipmpi_comm *comm);
 /* Looks for anything new without handing it out. */
 bool ipmpi_sleep_look(struct ipmpi_comm *comm);
 
-/* worlds.c */
-int ipmpi_worlds_open(struct ipmpi_comm *comm);
+/* worlds.c. Finds the ranks to open with: MPI_COMM_WORLD's, or of a spawned
+ * rank those of its world, with the job's rank 0 before them. */
+int ipmpi_worlds_meet(MPI_Comm *all_out, bool *spawned_out);
+/* Makes the communicators for the ranks of `all`, which are the peers. */
+int ipmpi_worlds_open(struct ipmpi_comm *comm, MPI_Comm all);
+/* Adds a world (given); its peers are there. IPMPI_ENOMEM. */
+int ipmpi_worlds_add(struct ipmpi_comm *comm, MPI_Comm all, int first);
+/* Lets all go, so that MPI can be finalised although ranks have died. */
+void ipmpi_worlds_free(struct ipmpi_comm *comm);
+
+/* peers.c. Makes `n` more, without world. IPMPI_ENOMEM. */
+int ipmpi_peers_grow(struct ipmpi_comm *comm, int n);
+void ipmpi_peers_free(struct ipmpi_comm *comm);
+
+/* spawn.c */
+struct spawn;
+/* Waits for what MPI is starting. IPMPI_ETIMEOUT: it goes on. */
+int ipmpi_spawn_finish(struct ipmpi_comm *comm, int64_t deadline_us);
+void ipmpi_spawn_free(struct ipmpi_comm *comm);
 
 /* MPI's own text, for a log line. Any thread that may call MPI. */
 const char *ipmpi_mpi_text(int code, char text[MPI_MAX_ERROR_STRING]);

@@ -78,15 +78,15 @@ static void complete(struct ipmpi_comm *comm, struct arrival *arrival)
 /* Posts the receive of an arrival's next piece. */
 static int post_piece(struct ipmpi_comm *comm, struct arrival *arrival)
 {
-    struct peer *peer = &comm->peers[arrival->source];
+    struct peer *peer = comm->peers[arrival->source];
     const uint8_t *data;
     MPI_Request request;
     size_t len;
     int code;
 
     ipmpi_pieces_next(&arrival->pieces, &data, &len);
-    code = MPI_Irecv((void *)data, (int)len, MPI_BYTE, arrival->source,
-                     IPMPI_TAG_PIECE, comm->runtime, &request);
+    code = MPI_Irecv((void *)data, (int)len, MPI_BYTE, peer->rank,
+                     IPMPI_TAG_PIECE, peer->world, &request);
     if (code != MPI_SUCCESS)
         return code;
     ipmpi_requests_add(
@@ -110,7 +110,7 @@ static struct arrival *find_stream(struct peer *peer)
 /* Posts receives of pieces, in order, while the window is open. */
 static void post_pieces(struct ipmpi_comm *comm, int source)
 {
-    struct peer *peer = &comm->peers[source];
+    struct peer *peer = comm->peers[source];
     struct arrival *arrival;
     bool posted = false;
 
@@ -166,7 +166,7 @@ static void take_packet(struct ipmpi_comm *comm, struct arrival *arrival);
 /* Takes a source as far as it goes: memory, reading, pieces, readiness. */
 static void advance(struct ipmpi_comm *comm, int source)
 {
-    struct peer *peer = &comm->peers[source];
+    struct peer *peer = comm->peers[source];
     struct arrival *arrival;
 
     while (!peer->dead && (arrival = peer->unread) != NULL) {
@@ -194,7 +194,7 @@ static void advance(struct ipmpi_comm *comm, int source)
 /* The packet's bytes are here: trust nothing in them. */
 static void check_packet(struct ipmpi_comm *comm, struct arrival *arrival)
 {
-    struct peer *peer = &comm->peers[arrival->source];
+    struct peer *peer = comm->peers[arrival->source];
     const struct ipmpi_packet_head *head = ipmpi_buffer_data(arrival->packet);
 
     if (ipmpi_packet_check(head, arrival->len, &arrival->reader) != 0) {
@@ -252,27 +252,45 @@ static void throw_away(struct arrival *arrival)
                   MPI_STATUS_IGNORE);
 }
 
+/* Matches a packet of any world, each in its turn. Returns its source's
+ * number, or -1. */
+static int match_packet(struct ipmpi_comm *comm, MPI_Message *match_out,
+                        MPI_Status *status_out)
+{
+    for (int i = 0; i < comm->n_worlds; i++) {
+        const int turn = (comm->turn_in + i) % comm->n_worlds;
+        const struct world *world = &comm->worlds[turn];
+        int found = 0;
+        int code = MPI_Improbe(MPI_ANY_SOURCE, IPMPI_TAG_PACKET, world->comm,
+                               &found, match_out, status_out);
+
+        if (code == MPI_SUCCESS && found) {
+            comm->turn_in = turn + 1;
+            return world->first + status_out->MPI_SOURCE - 1;
+        }
+    }
+    return -1;
+}
+
 bool ipmpi_receive_probe(struct ipmpi_comm *comm)
 {
     struct arrival *arrival = take_arrival(comm);
     struct peer *peer;
     MPI_Status status;
-    int found = 0, len = 0, code;
+    int len = 0;
 
     if (arrival == NULL) {
         no_memory(comm, comm->rank);
         return false;
     }
-    code = MPI_Improbe(MPI_ANY_SOURCE, IPMPI_TAG_PACKET, comm->runtime, &found,
-                       &arrival->match, &status);
-    if (code != MPI_SUCCESS || !found) {
+    arrival->source = match_packet(comm, &arrival->match, &status);
+    if (arrival->source < 0) {
         free_arrival(comm, arrival);
         return false;
     }
     MPI_Get_count(&status, MPI_BYTE, &len);
-    arrival->source = status.MPI_SOURCE;
     arrival->len = (size_t)len;
-    peer = &comm->peers[arrival->source];
+    peer = comm->peers[arrival->source];
     if (!peer->dead && (len < 0 || arrival->len > IPMPI_PACKET_MAX))
         corrupt(comm, arrival->source, "a packet longer than any");
     if (peer->dead) {
@@ -343,7 +361,7 @@ bool ipmpi_receive_deliver(struct ipmpi_comm *comm, ipmpi_receive_fn *receive,
     struct peer *peer;
 
     while ((peer = pop_ready(comm)) != NULL) {
-        const int source = (int)(peer - comm->peers);
+        const int source = peer->number;
         int err = IPMPI_EEMPTY;
 
         while (err == IPMPI_EEMPTY && peer->first != NULL &&
@@ -367,7 +385,7 @@ void ipmpi_receive_done(struct ipmpi_comm *comm, const struct op *op,
                         const MPI_Status *status)
 {
     struct arrival *arrival = op->what;
-    struct peer *peer = &comm->peers[op->peer];
+    struct peer *peer = comm->peers[op->peer];
     int len = 0;
 
     arrival->in_flight--;
@@ -408,7 +426,7 @@ void ipmpi_receive_abandon_op(struct ipmpi_comm *comm, const struct op *op)
 
 void ipmpi_receive_abandon(struct ipmpi_comm *comm, int source)
 {
-    struct peer *peer = &comm->peers[source];
+    struct peer *peer = comm->peers[source];
     struct arrival *arrival;
 
     while ((arrival = peer->first) != NULL) {
@@ -433,8 +451,8 @@ void ipmpi_receive_free(struct ipmpi_comm *comm)
 
     comm->n_free_arrivals = FREE_ARRIVALS_MAX; /* free for good from here on */
     for (int i = 0; i < comm->size; i++)
-        while ((arrival = comm->peers[i].first) != NULL) {
-            comm->peers[i].first = arrival->next;
+        while ((arrival = comm->peers[i]->first) != NULL) {
+            comm->peers[i]->first = arrival->next;
             free_arrival(comm, arrival);
         }
     while ((arrival = comm->dead_arrivals) != NULL) {

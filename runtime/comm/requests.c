@@ -93,7 +93,7 @@ static void dispatch(struct ipmpi_comm *comm, const struct op *op,
     const int code = with_errors ? status->MPI_ERROR : MPI_SUCCESS;
     char text[MPI_MAX_ERROR_STRING];
 
-    if (code != MPI_SUCCESS && !comm->peers[op->peer].dead) {
+    if (code != MPI_SUCCESS && !comm->peers[op->peer]->dead) {
         ipmpi_log_error("COMM-REQUEST", "rank %d: %s; given up", op->peer,
                         ipmpi_mpi_text(code, text));
         ipmpi_comm_mark_dead(comm, op->peer);

@@ -68,7 +68,7 @@ static void peer_failed(struct ipmpi_comm *comm, int dest, int code)
 /* All of the flight has left. */
 static void finish(struct ipmpi_comm *comm, struct flight *flight)
 {
-    struct peer *peer = &comm->peers[flight->peer];
+    struct peer *peer = comm->peers[flight->peer];
 
     peer->unsent -= flight->bytes;
     comm->unsent -= flight->bytes;
@@ -88,7 +88,7 @@ static bool window_open(const struct ipmpi_comm *comm, const struct peer *peer,
 /* Starts the next piece of the peer's first stream. */
 static int start_piece(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     struct flight *flight = peer->stream_first;
     const uint8_t *data;
     MPI_Request request;
@@ -96,8 +96,8 @@ static int start_piece(struct ipmpi_comm *comm, int dest)
     int code;
 
     ipmpi_pieces_next(&flight->pieces, &data, &len);
-    code = MPI_Isend(data, (int)len, MPI_BYTE, dest, IPMPI_TAG_PIECE,
-                     comm->runtime, &request);
+    code = MPI_Isend(data, (int)len, MPI_BYTE, peer->rank, IPMPI_TAG_PIECE,
+                     peer->world, &request);
     if (code != MPI_SUCCESS)
         return code;
     ipmpi_requests_add(&comm->requests, request,
@@ -118,7 +118,7 @@ static int start_piece(struct ipmpi_comm *comm, int dest)
  * Returns whether it has started any. */
 static bool pump_pieces(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     bool started = false;
 
     while (peer->stream_first != NULL &&
@@ -152,7 +152,7 @@ static void pump_all_pieces(struct ipmpi_comm *comm)
     for (int i = 0; i < comm->size; i++) {
         const int dest = (first + i) % comm->size;
 
-        if (comm->peers[dest].stream_first != NULL && pump_pieces(comm, dest))
+        if (comm->peers[dest]->stream_first != NULL && pump_pieces(comm, dest))
             comm->turn_out = dest + 1;
     }
 }
@@ -162,7 +162,7 @@ static size_t write_packet(struct ipmpi_comm *comm, int dest,
                            struct flight *flight, const struct message *first,
                            unsigned n)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     const struct ipmpi_packet_head head = {
         .magic = IPMPI_PACKET_MAGIC, .n_records = n, .taken = peer->taken};
     uint8_t *at = flight->packet;
@@ -182,10 +182,11 @@ static size_t write_packet(struct ipmpi_comm *comm, int dest,
 static int start_packet(struct ipmpi_comm *comm, int dest,
                         struct flight *flight, size_t len)
 {
+    const struct peer *peer = comm->peers[dest];
     MPI_Request request;
     int done = 0;
-    int code = MPI_Isend(flight->packet, (int)len, MPI_BYTE, dest,
-                         IPMPI_TAG_PACKET, comm->runtime, &request);
+    int code = MPI_Isend(flight->packet, (int)len, MPI_BYTE, peer->rank,
+                         IPMPI_TAG_PACKET, peer->world, &request);
 
     if (code == MPI_SUCCESS)
         code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
@@ -207,7 +208,7 @@ static int start_packet(struct ipmpi_comm *comm, int dest,
 static int start_flight(struct ipmpi_comm *comm, int dest,
                         struct message *first, unsigned n, size_t len)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     struct flight *flight;
     int code;
 
@@ -279,7 +280,7 @@ static void drop_queued(struct peer *peer, unsigned n)
 
 static void pump_queue(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     unsigned n;
     size_t len;
 
@@ -320,13 +321,13 @@ int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
 
     ipmpi_frames_move(&message.frames, frames);
     err = dest < 0 || dest >= comm->size ? IPMPI_EINVAL
-          : comm->peers[dest].dead       ? IPMPI_EDEAD
+          : comm->peers[dest]->dead      ? IPMPI_EDEAD
                                          : 0;
     if (err == 0)
         err = ipmpi_record_plan(&message.frames, &message.plan);
     if (err != 0)
         goto clear;
-    peer = &comm->peers[dest];
+    peer = comm->peers[dest];
     bytes = ipmpi_frames_bytes(&message.frames);
     peer->unsent += bytes;
     comm->unsent += bytes;
@@ -352,7 +353,7 @@ clear:
 void ipmpi_send_done(struct ipmpi_comm *comm, const struct op *op)
 {
     struct flight *flight = op->what;
-    struct peer *peer = &comm->peers[op->peer];
+    struct peer *peer = comm->peers[op->peer];
 
     flight->in_flight--;
     if (flight->abandoned || peer->dead)
@@ -389,7 +390,7 @@ void ipmpi_send_ack(struct ipmpi_comm *comm, int dest)
         peer_failed(comm, dest, code);
         return;
     }
-    comm->peers[dest].n_flights++;
+    comm->peers[dest]->n_flights++;
     if (flight->in_flight == 0)
         finish(comm, flight);
 }
@@ -416,7 +417,7 @@ void ipmpi_send_abandon_op(struct ipmpi_comm *comm, const struct op *op)
 
 void ipmpi_send_abandon(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     struct flight *flight;
 
     drop_queued(peer, UINT32_MAX);

@@ -34,14 +34,14 @@ static void add_peer(struct peer_list *list, bool *in_list, int peer)
 
 static void ring(struct ipmpi_comm *comm, int dest)
 {
-    ipmpi_bell_ring(comm->bell, &comm->peers[dest].address);
+    ipmpi_bell_ring(comm->bell, &comm->peers[dest]->address);
     comm->counters.bells_rung++;
 }
 
 /* To a peer without shared flag. */
 static void ring_remote(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
     const int64_t now = ipmpi_clock_now_us();
 
     if (now - peer->rung_us < RING_EVERY_US) {
@@ -59,7 +59,7 @@ void ipmpi_sleep_ring_owed(struct ipmpi_comm *comm, bool all)
 
     for (int i = 0; i < comm->owed.n; i++) {
         const int dest = comm->owed.at[i];
-        struct peer *peer = &comm->peers[dest];
+        struct peer *peer = comm->peers[dest];
 
         if (!all && now - peer->rung_us < RING_EVERY_US) {
             comm->owed.at[kept++] = dest;
@@ -76,9 +76,9 @@ void ipmpi_sleep_ring_owed(struct ipmpi_comm *comm, bool all)
 
 void ipmpi_sleep_nudge(struct ipmpi_comm *comm, int peer)
 {
-    if (comm->peers[peer].dead || peer == comm->rank)
+    if (comm->peers[peer]->dead || peer == comm->rank)
         return;
-    if (!comm->peers[peer].shared)
+    if (!comm->peers[peer]->shared)
         ring_remote(comm, peer);
     else if (ipmpi_awake_must_ring(comm->awake, peer))
         ring(comm, peer);
@@ -86,7 +86,7 @@ void ipmpi_sleep_nudge(struct ipmpi_comm *comm, int peer)
 
 void ipmpi_sleep_sent(struct ipmpi_comm *comm, int dest)
 {
-    struct peer *peer = &comm->peers[dest];
+    struct peer *peer = comm->peers[dest];
 
     peer->sent++;
     add_peer(&comm->watched, &peer->watched, dest);
@@ -96,7 +96,7 @@ void ipmpi_sleep_sent(struct ipmpi_comm *comm, int dest)
 
 void ipmpi_sleep_taken(struct ipmpi_comm *comm, int source)
 {
-    struct peer *peer = &comm->peers[source];
+    struct peer *peer = comm->peers[source];
 
     peer->taken++;
     if (peer->shared)
@@ -116,7 +116,7 @@ void ipmpi_sleep_busy(struct ipmpi_comm *comm, int64_t for_us)
 
 static bool confirmed(const struct ipmpi_comm *comm, int dest)
 {
-    const struct peer *peer = &comm->peers[dest];
+    const struct peer *peer = comm->peers[dest];
 
     if (peer->dead)
         return true;
@@ -134,11 +134,17 @@ static void sift_watched(struct ipmpi_comm *comm)
         const int dest = comm->watched.at[i];
 
         if (confirmed(comm, dest))
-            comm->peers[dest].watched = false;
+            comm->peers[dest]->watched = false;
         else
             comm->watched.at[kept++] = dest;
     }
     comm->watched.n = kept;
+}
+
+bool ipmpi_sleep_all_taken(struct ipmpi_comm *comm)
+{
+    sift_watched(comm);
+    return comm->watched.n == 0;
 }
 
 static void ring_watched(struct ipmpi_comm *comm)
@@ -146,7 +152,7 @@ static void ring_watched(struct ipmpi_comm *comm)
     for (int i = 0; i < comm->watched.n; i++) {
         const int dest = comm->watched.at[i];
 
-        if (comm->peers[dest].shared && !ipmpi_awake_sleeps(comm->awake, dest))
+        if (comm->peers[dest]->shared && !ipmpi_awake_sleeps(comm->awake, dest))
             continue;
         ring(comm, dest);
         comm->counters.bells_again++;
@@ -157,7 +163,7 @@ static void send_acks(struct ipmpi_comm *comm)
 {
     for (int i = 0; i < comm->acks.n; i++) {
         const int source = comm->acks.at[i];
-        struct peer *peer = &comm->peers[source];
+        struct peer *peer = comm->peers[source];
 
         peer->ack_owed = false;
         if (!peer->dead && peer->told != peer->taken)

@@ -92,7 +92,7 @@ static int tell_nanny(struct ipmpi_engine *engine)
 
     if (engine->link_fd < 0)
         return 0;
-    packet.rank = ipmpi_comm_rank(engine->comm);
+    packet.rank = ipmpi_comm_number(engine->comm);
     packet.controller = *ipmpi_comm_address(engine->comm, 0);
     return ipmpi_link_send(engine->link_fd, &packet);
 }
@@ -129,6 +129,7 @@ static int open_speech(struct ipmpi_engine *engine)
         return err;
     fill_identity(engine);
     *sender = (struct ipmpi_sender){
+        .parted = engine->job_ended,
         .comm = engine->comm,
         .composer = engine->composer,
         .outbox = engine->outbox,

@@ -130,6 +130,8 @@ static int take_bye(struct ipmpi_engine *engine,
     engine->job_ended = true;
     ipmpi_outbox_close(engine->outbox); /* nobody listens any more */
     ipmpi_engine_stop(engine, IPMPI_STOP_JOB);
+    engine->sender.parted = true;
+    ipmpi_comm_part(engine->comm, 0);
     return 0;
 }
 

@@ -74,10 +74,10 @@ static _Noreturn void leave_without_memory(void)
 static void send_frames(struct ipmpi_sender *sender,
                         struct ipmpi_frames *frames)
 {
-    /* Rank 0 is never marked dead here: when it dies, the job ends. */
+    /* Rank 0 is dead to us when it has said goodbye: then nobody listens. */
     int err = ipmpi_comm_send(sender->comm, 0, frames);
 
-    if (err != 0)
+    if (err != 0 && !sender->parted)
         leave(ipmpi_strerror(err));
 }
 

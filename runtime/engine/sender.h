@@ -21,6 +21,7 @@ struct ipmpi_stream {
 };
 
 struct ipmpi_sender {
+    bool parted; /* rank 0 has said goodbye; set by the comm thread */
     struct ipmpi_comm *comm; /* lent, as the next three */
     struct ipmpi_composer *composer;
     struct ipmpi_outbox *outbox;

@@ -146,14 +146,16 @@ int ipmpi_interface_set(bool leaves_host)
     struct ipmpi_interface choice;
     const char *list = getenv(chosen[0]);
 
-    if (!leaves_host || getenv(excluded) != NULL ||
-        (list != NULL && list[0] != '\0'))
+    if (getenv(excluded) != NULL || (list != NULL && list[0] != '\0'))
         return 0;
     list = users_list(); /* of the daemons: the ranks follow them */
     if (list == NULL) {
-        if (ipmpi_interface_choose(&choice) != 0)
+        if (ipmpi_interface_choose(&choice) == 0)
+            list = choice.name;
+        else if (!leaves_host)
+            list = "lo";
+        else
             return 0;
-        list = choice.name;
     }
     return setenv(chosen[0], list, 1) == 0 ? 0 : IPMPI_ENOMEM;
 }

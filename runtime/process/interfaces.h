@@ -23,9 +23,10 @@ struct ipmpi_interface {
  * none. IPMPI_ESYS. */
 int ipmpi_interface_choose(struct ipmpi_interface *out);
 
-/* Puts the choice into this process's environment for Open MPI, if the job
- * leaves this host and nobody has chosen yet. 0 or IPMPI_ENOMEM; that there is
- * nothing to choose is no error. */
+/* Puts the choice into this process's environment for Open MPI, if nobody has
+ * chosen yet. A job on one host needs it, too: engines that are added to it
+ * are reached by TCP (loopback, if there is nothing else). 0 or IPMPI_ENOMEM;
+ * that there is nothing to choose is no error. */
 int ipmpi_interface_set(bool leaves_host);
 
 /* Is `name` (with its address) in a list as Open MPI takes them: names and

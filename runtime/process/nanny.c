@@ -16,6 +16,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,7 +55,7 @@ void ipmpi_nanny_finish(struct ipmpi_nanny *n, int exit_code)
 
 bool ipmpi_nanny_is_controller(const struct ipmpi_nanny *n)
 {
-    return n->task->place->rank == 0;
+    return ipmpi_place_is_controller(n->task->place);
 }
 
 static void reap(struct ipmpi_nanny *n)
@@ -243,6 +246,24 @@ static void turn(struct ipmpi_nanny *n)
     on_time(n);
 }
 
+/* The bell of rank 0, where it is known before the rank has joined. */
+static bool find_controller(struct ipmpi_bell_address *out)
+{
+    const char *text = getenv(IPMPI_SPAWNED_ENV);
+    const char *hex = text != NULL ? strchr(text, ':') : NULL;
+    uint8_t *bytes = (uint8_t *)out;
+    unsigned byte;
+
+    if (hex == NULL || strlen(++hex) != 2 * sizeof(*out))
+        return false;
+    for (size_t i = 0; i < sizeof(*out); i++) {
+        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+            return false;
+        bytes[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
 int ipmpi_nanny_run(const struct ipmpi_nanny_task *task)
 {
     struct ipmpi_nanny n = {.task = task,
@@ -252,10 +273,11 @@ int ipmpi_nanny_run(const struct ipmpi_nanny_task *task)
                             .pid_fd = -1,
                             .parent_fd = -1,
                             .keeper_fd = -1,
-                            .job_rank = task->place->rank,
+                            .job_rank = ipmpi_place_number(task->place),
                             .state = IPMPI_NANNY_CALLING};
 
-    n.end.controller = task->place->rank == 0;
+    n.end.controller = ipmpi_place_is_controller(task->place);
+    n.end.joined = ipmpi_place_is_added() && find_controller(&n.controller);
     if (ipmpi_signals_take(&n.signals, &n.signal_fd) != 0) {
         ipmpi_nanny_cannot_start(&n, "the nanny");
         return n.exit_code;

@@ -18,11 +18,16 @@ static bool uses_zygote(const struct ipmpi_nanny *n)
     return n->task->options->zygote && ipmpi_place_wants_zygote(n->task->place);
 }
 
+/* A job that has to form ends; one that lives already hears of it. */
 void ipmpi_nanny_cannot_start(struct ipmpi_nanny *n, const char *what)
 {
     ipmpi_log_error("NANNY-START", "cannot start %s: %s", what,
                     strerror(errno));
-    ipmpi_nanny_finish(n, 1);
+    n->end.wait_status = -1;
+    if (n->end.joined)
+        ipmpi_nanny_start_mourning(n, 0);
+    else
+        ipmpi_nanny_finish(n, 1);
 }
 
 static int renew_link(struct ipmpi_nanny *n)

@@ -50,7 +50,7 @@ void ipmpi_nanny_pass_on(const struct ipmpi_nanny *n, int signal)
         ipmpi_nanny_kill_rank(n, signal);
 }
 
-static void start_mourning(struct ipmpi_nanny *n, pid_t pid)
+void ipmpi_nanny_start_mourning(struct ipmpi_nanny *n, pid_t pid)
 {
     memset(&n->notice, 0, sizeof(n->notice));
     (void)gethostname(n->notice.host, sizeof(n->notice.host) - 1);
@@ -94,7 +94,7 @@ void ipmpi_nanny_rank_ended(struct ipmpi_nanny *n, int wait_status)
     if (verdict.log)
         say_how_it_ended(n, pid);
     if (verdict.mourn)
-        start_mourning(n, pid);
+        ipmpi_nanny_start_mourning(n, pid);
     else
         ipmpi_nanny_finish(n, verdict.exit_code);
 }

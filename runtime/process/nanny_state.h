@@ -108,6 +108,8 @@ void ipmpi_nanny_pass_on(const struct ipmpi_nanny *n, int signal);
 void ipmpi_nanny_rank_ended(struct ipmpi_nanny *n, int wait_status);
 void ipmpi_nanny_helper_ended(struct ipmpi_nanny *n, int wait_status);
 
+/* The process `pid` (0: there was none) died early: to MOURNING. */
+void ipmpi_nanny_start_mourning(struct ipmpi_nanny *n, pid_t pid);
 /* In MOURNING, when the time has come: reports, or asks for rank 0. */
 void ipmpi_nanny_mourn(struct ipmpi_nanny *n);
 

@@ -78,6 +78,29 @@ static void find_job(struct ipmpi_place *out)
         snprintf(out->job, sizeof(out->job), "pid-%ld", (long)getpid());
 }
 
+static int first_added(void)
+{
+    const char *text = getenv(IPMPI_SPAWNED_ENV);
+    const long first = text != NULL ? strtol(text, NULL, 10) : 0;
+
+    return first > 0 && first <= INT_MAX / 2 ? (int)first : 0;
+}
+
+bool ipmpi_place_is_added(void)
+{
+    return first_added() > 0;
+}
+
+int ipmpi_place_number(const struct ipmpi_place *place)
+{
+    return first_added() + place->rank;
+}
+
+bool ipmpi_place_is_controller(const struct ipmpi_place *place)
+{
+    return place->rank == 0 && !ipmpi_place_is_added();
+}
+
 void ipmpi_place_find(struct ipmpi_place *out)
 {
     const int ompi = from_env("OMPI_COMM_WORLD_RANK");

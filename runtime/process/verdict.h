@@ -8,7 +8,8 @@
 
 struct ipmpi_rank_end {
     bool controller; /* rank 0 */
-    bool joined;     /* it told its nanny of rank 0's bell */
+    bool joined;     /* rank 0's bell is known: it told its nanny, or it was
+                      * added to a job that lives */
     bool leaving;    /* it said that it leaves in good order ... */
     int leave_code;  /* ... with this exit code */
     bool told;       /* the nanny was told to end */

@@ -150,7 +150,7 @@ static int job_open(void **state)
     job_size = ipmpi_comm_size(job);
 #ifdef JOB_REMOTE /* pretends that the ranks are on different hosts */
     for (int i = 0; i < job_size; i++)
-        job->peers[i].shared = false;
+        job->peers[i]->shared = false;
 #endif
     return 0;
 }

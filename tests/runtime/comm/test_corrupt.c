@@ -21,7 +21,7 @@ static void nonsense_is_death(void **state)
     if (job_rank == job_size - 1)
         for (int i = 0; i < job_size - 1; i++)
             CHECK_EQ(MPI_Send(&head, sizeof(head), MPI_BYTE, i,
-                              IPMPI_TAG_PACKET, job->runtime),
+                              IPMPI_TAG_PACKET, job->worlds[0].comm),
                      MPI_SUCCESS);
     else
         CHECK(job_wait(given_up, job_nothing_expected, NULL));
@@ -43,8 +43,8 @@ static void a_short_piece_is_death(void **state)
     job_size--; /* the last one is dead to the others by now */
     if (job_rank == job_size - 1) {
         MPI_Send(&packet, sizeof(packet), MPI_BYTE, 0, IPMPI_TAG_PACKET,
-                 job->runtime);
-        MPI_Send(&packet, 8, MPI_BYTE, 0, IPMPI_TAG_PIECE, job->runtime);
+                 job->worlds[0].comm);
+        MPI_Send(&packet, 8, MPI_BYTE, 0, IPMPI_TAG_PIECE, job->worlds[0].comm);
     } else if (job_rank == 0) {
         CHECK(job_wait(given_up, job_nothing_expected, NULL));
     }
