@@ -34,16 +34,19 @@ void ipmpi_zygote_name(const struct ipmpi_place *place,
 {
     uint64_t hash = 0xcbf29ce484222325u;
     char part[128] = "";
-    struct stat pids;
+    struct stat pids, mounts;
 
     hash = mix(hash, place->job);
     gethostname(part, sizeof(part) - 1);
     hash = mix(hash, part);
-    /* Containers may share a name and a network, but then not their pids. */
+    /* Containers may share a name and a network, but then not their pids or
+     * not their files: a rank with another's /dev/shm would crash in MPI. */
     if (stat("/proc/self/ns/pid", &pids) != 0)
         pids.st_ino = 0;
-    snprintf(part, sizeof(part), "%lu/%lu", (unsigned long)getuid(),
-             (unsigned long)pids.st_ino);
+    if (stat("/proc/self/ns/mnt", &mounts) != 0)
+        mounts.st_ino = 0;
+    snprintf(part, sizeof(part), "%lu/%lu/%lu", (unsigned long)getuid(),
+             (unsigned long)pids.st_ino, (unsigned long)mounts.st_ino);
     hash = mix(hash, part);
     snprintf(name_out, IPMPI_ZYGOTE_NAME_CAP, "ipmpi-zygote-%016llx",
              (unsigned long long)hash);
