@@ -285,6 +285,21 @@ static int join(struct ipmpi_controller *c)
     return err;
 }
 
+/* A job that is ended from outside (a signal, a time limit) tells its clients
+ * that the engines are gone, so that what they wait for fails and does not
+ * hang. After a client's shutdown request they know already. */
+static void tell_clients(struct ipmpi_controller *c)
+{
+    struct ipmpi_engine *engine, *next;
+
+    if (c->hub.shutdown_asked)
+        return;
+    HASH_ITER (by_id, c->hub.registry.by_id, engine, next) {
+        if (ipmpi_engine_is_known(engine))
+            ipmpi_hub_notify_unregistration(&c->hub, engine);
+    }
+}
+
 /* Lets the last messages leave; then all ranks finalise MPI together. */
 static int leave(struct ipmpi_controller *c)
 {
@@ -294,6 +309,7 @@ static int leave(struct ipmpi_controller *c)
     if (c->published && !c->options->reuse)
         ipmpi_connection_remove(c->profile);
     c->published = false;
+    tell_clients(c);
     ipmpi_engines_say_bye(&c->hub, c->size);
     while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
            now_us(NULL) < deadline_us)
