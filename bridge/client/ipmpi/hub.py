@@ -14,7 +14,7 @@ import time
 from typing import Iterator
 
 import zmq
-from ipyparallel.util import disambiguate_url
+from ipyparallel.util import disambiguate_ip_address
 from jupyter_client.session import Session
 
 ANSWER_SECONDS = 5.0
@@ -43,8 +43,9 @@ class Hub:
         self._session = Session(
             key=info.get("key", "").encode(), packer="json", unpacker="json",
             signature_scheme=info.get("signature_scheme", "hmac-sha256"))
-        self._interface = disambiguate_url(info["interface"],
-                                           info.get("location"))
+        protocol, _, address = info["interface"].partition("://")
+        address = disambiguate_ip_address(address, info.get("location"))
+        self._interface = f"{protocol}://{address}"
         self._context = zmq.Context()
         self._query = self._connect(zmq.DEALER, "registration")
         self._control = None
