@@ -10,6 +10,7 @@ Invariant: afterwards there is still one thread, no event loop, no ZMQ context,
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -23,7 +24,8 @@ _NEEDED = ("ipyparallel", "ipyparallel.controller.dependency",
            "ipyparallel.util", "ipyparallel.client.remotefunction",
            "ipyparallel.client.view", "ipyparallel.engine.datapub")
 _WELCOME = ("numpy", "numpy.random", "jedi", "concurrent.futures.thread",
-            "matplotlib_inline", "tornado.platform.asyncio", "cloudpickle")
+            "tornado.platform.asyncio", "cloudpickle")
+# Not matplotlib: half a second at each start, and few engines plot.
 
 _kernel = None
 blas_setters: list = []
@@ -34,7 +36,7 @@ def prepare():
     same. ImportError says what must be installed."""
     global _kernel
     if _kernel is None:
-        with blas.single_threaded():
+        with _collector_off(), blas.single_threaded():
             _import()
         blas_setters.extend(blas.find_setters())
         from . import engine, startup  # noqa: F401, needed after the fork
@@ -44,6 +46,16 @@ def prepare():
         _kernel.prepare()
         mpi.import_unbound()
     return _kernel
+
+
+@contextlib.contextmanager
+def _collector_off():
+    """Imports make hardly any garbage, and much that is looked through."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def freeze() -> None:
