@@ -273,6 +273,14 @@ int ipmpi_controller_publish(struct ipmpi_controller *c)
     return 0;
 }
 
+void ipmpi_controller_close_clients(struct ipmpi_controller *c)
+{
+    if (c->db != NULL)
+        ipmpi_taskdb_destroy(&c->db);
+    if (c->doors != NULL)
+        ipmpi_doors_close(&c->doors, LINGER_MS);
+}
+
 static void close_hub(struct ipmpi_controller *c)
 {
     if (c->intake.replay != NULL)
@@ -292,11 +300,8 @@ void ipmpi_controller_close(struct ipmpi_controller **controller)
 
     if (c->published && !c->options->reuse)
         ipmpi_connection_remove(c->profile);
-    if (c->doors != NULL)
-        ipmpi_doors_close(&c->doors, LINGER_MS);
     close_hub(c);
-    if (c->db != NULL)
-        ipmpi_taskdb_destroy(&c->db);
+    ipmpi_controller_close_clients(c);
     ipmpi_key_destroy(&c->key);
     ipmpi_connection_destroy_key(&c->key_text);
     ipmpi_profile_close(&c->profile);

@@ -51,6 +51,8 @@ void ipmpi_controller_set_outlets(struct ipmpi_controller *controller);
  * ipmpi_engines_welcome. */
 int ipmpi_controller_welcome(struct ipmpi_controller *controller, int rank,
                              int id);
+/* Writes the database and lets the last replies leave (controller.c). */
+void ipmpi_controller_close_clients(struct ipmpi_controller *controller);
 
 /* Writes the connection files and the ready line (controller.c). */
 int ipmpi_controller_publish(struct ipmpi_controller *controller);

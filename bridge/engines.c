@@ -146,6 +146,20 @@ void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,
                     rank, head.type);
 }
 
+/* Nobody finds it any more, and no task is given to it. */
+static void hide(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+{
+    ipmpi_registry_gone(&hub->registry, engine);
+    ipmpi_balanced_engine_gone(hub, engine);
+}
+
+/* Its work goes back to who gave it. */
+static void forget(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+{
+    ipmpi_dispatch_engine_lost(hub, engine);
+    ipmpi_registry_remove(&hub->registry, &engine);
+}
+
 void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why)
 {
     struct ipmpi_engine *engine = ipmpi_registry_by_rank(&hub->registry, rank);
@@ -162,10 +176,18 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why)
                        engine->id, rank, engine->host);
     if (ipmpi_engine_is_known(engine))
         ipmpi_hub_notify_unregistration(hub, engine);
-    ipmpi_registry_gone(&hub->registry, engine);
-    ipmpi_balanced_engine_gone(hub, engine);
-    ipmpi_dispatch_engine_lost(hub, engine);
-    ipmpi_registry_remove(&hub->registry, &engine);
+    hide(hub, engine);
+    forget(hub, engine);
+}
+
+void ipmpi_engines_forget(struct ipmpi_hub *hub)
+{
+    struct ipmpi_engine *engine, *next;
+
+    HASH_ITER(by_id, hub->registry.by_id, engine, next)
+        hide(hub, engine);
+    HASH_ITER(by_id, hub->registry.by_id, engine, next)
+        forget(hub, engine);
 }
 
 void ipmpi_engines_say_bye(struct ipmpi_hub *hub, int nranks)

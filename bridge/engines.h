@@ -28,6 +28,10 @@ void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,
  * been received before. */
 void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why);
 
+/* Forgets all engines and what they had to do: the job ends, and its clients
+ * have been told. */
+void ipmpi_engines_forget(struct ipmpi_hub *hub);
+
 /* Tells every rank that the job ends, also those whose engine has left. */
 void ipmpi_engines_say_bye(struct ipmpi_hub *hub, int nranks);
 

@@ -306,19 +306,20 @@ static int leave(struct ipmpi_controller *c)
     const int64_t deadline_us = now_us(NULL) + BYE_US;
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_LEAVING};
 
+    /* mpirun kills a second after its SIGTERM: files and lock go first */
     if (c->published && !c->options->reuse)
         ipmpi_connection_remove(c->profile);
     c->published = false;
     tell_clients(c);
+    ipmpi_profile_close(&c->profile);
     ipmpi_engines_say_bye(&c->hub, c->size);
     while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
            now_us(NULL) < deadline_us)
         ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
+    ipmpi_engines_forget(&c->hub);
+    ipmpi_controller_close_clients(c);
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);
-    /* mpirun kills a second after its SIGTERM: the lock goes before the wait */
-    ipmpi_profile_close(&c->profile);
-    ipmpi_profile_close(&c->profile); /* a launcher may not wait for MPI */
     return ipmpi_comm_close(&c->comm, FINALIZE_MS);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/process/host.h"
@@ -20,6 +21,16 @@ void ipmpi_nanny_kill_rank(const struct ipmpi_nanny *n, int signal)
         syscall(SYS_pidfd_send_signal, n->pid_fd, signal, NULL, 0);
     else
         kill(n->rank_pid, signal);
+}
+
+/* When the nanny of a rank that died leaves, mpirun sees that the rank never
+ * finalised, and kills what is left of the job at once: rank 0 in the middle
+ * of its clean end. So this nanny goes after rank 0. */
+static void mourn_to_the_end(struct ipmpi_nanny *n)
+{
+    if (n->mourn_until_us == 0)
+        n->mourn_until_us = ipmpi_clock_now_us() + IPMPI_END_MS * 1000;
+    ipmpi_nanny_set_deadline(n, 0);
 }
 
 void ipmpi_nanny_tell_to_end(struct ipmpi_nanny *n, int signal)
@@ -36,9 +47,10 @@ void ipmpi_nanny_tell_to_end(struct ipmpi_nanny *n, int signal)
             ipmpi_nanny_kill_rank(n, SIGTERM);
         n->state = IPMPI_NANNY_ENDING;
         ipmpi_nanny_set_deadline(n, IPMPI_END_MS);
-    } else if (n->state != IPMPI_NANNY_ENDING && n->state != IPMPI_NANNY_DONE) {
-        ipmpi_nanny_finish(n,
-                           n->state == IPMPI_NANNY_MOURNING ? 0 : 128 + signal);
+    } else if (n->state == IPMPI_NANNY_MOURNING) {
+        mourn_to_the_end(n);
+    } else if (n->state == IPMPI_NANNY_CALLING) {
+        ipmpi_nanny_finish(n, 128 + signal);
     }
 }
 
@@ -143,10 +155,13 @@ static void probe(struct ipmpi_nanny *n)
     const int err = ipmpi_bell_probe(&n->controller, IPMPI_PROBE_MS);
 
     n->unanswered = err == 0 ? 0 : n->unanswered + 1;
-    if (err == IPMPI_EDEAD || n->unanswered >= IPMPI_PROBES_MOST)
+    if (err == IPMPI_EDEAD || n->unanswered >= IPMPI_PROBES_MOST ||
+        (n->mourn_until_us != 0 && ipmpi_clock_now_us() >= n->mourn_until_us))
         ipmpi_nanny_finish(n, 0);
     else
-        ipmpi_nanny_set_deadline(n, IPMPI_PROBE_PAUSE_MS);
+        ipmpi_nanny_set_deadline(n, n->mourn_until_us != 0
+                                        ? IPMPI_PROBE_SOON_MS
+                                        : IPMPI_PROBE_PAUSE_MS);
 }
 
 void ipmpi_nanny_mourn(struct ipmpi_nanny *n)

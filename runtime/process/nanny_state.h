@@ -25,6 +25,7 @@ enum ipmpi_nanny_limit {
     IPMPI_NOTICE_MS = 300,
     IPMPI_PROBE_MS = 200,
     IPMPI_PROBE_PAUSE_MS = 1000,
+    IPMPI_PROBE_SOON_MS = 50, /* between probes once the job ends */
     IPMPI_PROBES_MOST = 60, /* unanswered: rank 0 is taken for gone */
     IPMPI_HELPER_MS = 3000, /* for the zygote to end by itself */
 };
@@ -62,6 +63,7 @@ struct ipmpi_nanny {
 
     bool reported;
     unsigned unanswered;
+    int64_t mourn_until_us; /* told to end: no longer than this; 0: not told */
     struct ipmpi_exit_notice notice;
 
     pid_t helper_pid; /* zygote or check, if this nanny started one; 0 */

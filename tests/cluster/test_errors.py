@@ -90,8 +90,7 @@ def test_stale_files_are_replaced(make_cluster, connect):
     """A cluster that was killed leaves files; the next start heals that."""
     first = make_cluster(1)
     first.note()
-    for pid in first.pids():
-        os.kill(pid, signal.SIGKILL)
+    os.kill(first.controller(), signal.SIGKILL)  # before its nanny warns it
     first.wait_end(10)
     assert first.connection_file.exists()
     second = make_cluster(1, ipython_dir=first.ipython_dir)
