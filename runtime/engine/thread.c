@@ -21,10 +21,10 @@
 
 enum {
     TURN_BUDGET = 64,
-    LOOK_US = 5 * 1000,             /* even when busy, look at pipes */
-    INTERRUPT_US = 3 * 1000 * 1000, /* see note [last resort] */
-    ABANDON_US = 500 * 1000,        /* see note [abandoned] */
-    LAST_RESORT_US = 10 * 1000 * 1000,
+    LOOK_US = 5 * 1000,        /* even when busy, look at pipes */
+    INTERRUPT_US = 300 * 1000, /* see note [last resort] */
+    ABANDON_US = 500 * 1000,   /* see note [abandoned] */
+    LAST_RESORT_US = 2 * 1000 * 1000,
     EXIT_NO_NANNY = 75, /* EX_TEMPFAIL */
 };
 
