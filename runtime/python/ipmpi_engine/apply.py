@@ -10,7 +10,7 @@ from __future__ import annotations
 import _ipmpi
 from ipyparallel import serialize
 
-from . import errors
+from . import dask_worker, errors
 from .session import BUFFER_THRESHOLD, ITEM_THRESHOLD, pack
 
 # Evaluated in the user's namespace, so that the caller's frame that user code
@@ -50,6 +50,8 @@ def call(buffers: list, user_ns: dict) -> list:
     # Looked up at each call: use_dill and use_cloudpickle change the module.
     f, args, kwargs = serialize.unpack_apply_message(buffers, user_ns,
                                                      copy=False)
+    if "ncores" in kwargs:
+        dask_worker.translate(f, kwargs)
     result = eval(_CALL, user_ns, {"f": f, "args": args, "kwargs": kwargs})
     return serialize.serialize_object(result, BUFFER_THRESHOLD,
                                       ITEM_THRESHOLD)

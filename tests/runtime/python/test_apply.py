@@ -1,13 +1,14 @@
 """apply_request: ipmpi_engine.apply."""
 
 import sys
+import types
 
 import fake_ipmpi as fake
 import pytest
 from ipyparallel import Reference
 from ipyparallel.controller.dependency import depend, require
 from ipyparallel.error import UnmetDependency
-from ipyparallel.util import _push, interactive
+from ipyparallel.util import _push, become_dask_worker, interactive
 
 
 def errors_of(ref):
@@ -225,3 +226,33 @@ def test_on_the_main_thread(engine):
         return threading.current_thread() is threading.main_thread()
 
     assert engine.value(name)
+
+
+@pytest.mark.parametrize("given, passed", [
+    ({"ncores": 2}, {"nthreads": 2}),
+    ({"ncores": 1, "nthreads": 3}, {"nthreads": 3}),
+    ({"ncores": 3, "nthreads": 1}, {"nthreads": 3}),
+    ({"nthreads": 2}, {"nthreads": 2}),
+    ({}, {}),
+])
+def test_ncores_of_a_dask_worker(engine, monkeypatch, given, passed):
+    """7.1's documented argument, with a stand-in for today's distributed."""
+    seen = []
+
+    class Worker:
+        def __init__(self, address, *, nthreads=None, **kwargs):
+            seen.append(kwargs | ({"nthreads": nthreads} if nthreads else {}))
+
+        async def start(self):
+            pass
+
+    monkeypatch.setitem(sys.modules, "distributed", types.SimpleNamespace(
+        Worker=Worker, Nanny=Worker))
+    monkeypatch.setitem(engine.shell.user_ns, "dask_worker", None)
+    monkeypatch.setitem(engine.shell.user_ns, "distributed_worker", None)
+    engine.value(become_dask_worker, "tcp://x", **given)
+    assert seen == [passed]
+
+
+def test_ncores_of_other_functions_stays(engine):
+    assert engine.value(lambda ncores: ncores, ncores=2) == 2
