@@ -154,11 +154,6 @@ def _checked(content: dict) -> dict:
     return content
 
 
-def is_unknown_request(error: HubError) -> bool:
-    """Did the controller not know the request at all?"""
-    return error.ename == "KeyError" and "Bad Message Type" in str(error)
-
-
 def local_program(name: str) -> str:
     """The path of one of our programs: $IPMPI_BIN, PATH, or its plain name
     (which then fails with the name in the message)."""

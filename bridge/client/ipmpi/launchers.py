@@ -1,9 +1,9 @@
 """Launchers for ipyparallel: `ipp.Cluster(controller="ipmpi", engines="ipmpi")`.
 
 A cluster is one MPI job. The controller launcher starts it, at first with
-rank 0 alone; an engine set asks the controller for engines and watches them
-through the cluster's own protocol, since they have no process of their own
-that a launcher could hold. Works with ipyparallel 7.1 to 9.
+rank 0 alone; an engine set asks the controller to spawn engines into the job
+and watches them through the cluster's own protocol, since they have no
+process of their own that a launcher could hold. Works with ipyparallel 7.1 to 9.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from .hub import (
     Hub,
     HubError,
     HubTimeout,
-    is_unknown_request,
     local_program,
 )
 
 #: Never handed on: the whole connection file with its key, which upstream
 #: puts into the environment of engines. Ours get the key by MPI.
 SECRETS = ("IPP_CONNECTION_INFO",)
+
+SPAWN_SECONDS = 150.0  # the controller itself gives up earlier
 
 
 def on_loop(loop, function, *args) -> None:
@@ -88,15 +89,12 @@ class ClusterFiles(BaseLauncher):
 class JobController(ClusterFiles, ControllerLauncher):
     """A controller whose job also holds the engines."""
 
-    start_seconds = Float(60.0, config=True, help="""
-        How long the job may take until it answers.""")
-
     def ended(self) -> bool:
         """Whether the job is over, whatever the event loop has heard."""
         raise NotImplementedError
 
-    def provide_engines(self, n: int, environment: dict[str, str],
-                        args: list[str]) -> list[int]:
+    def provide_engines(self, n: int,
+                        environment: dict[str, str]) -> list[int]:
         """Brings n engines; their ids. Blocks. LauncherError."""
         raise NotImplementedError
 
@@ -114,20 +112,16 @@ class JobController(ClusterFiles, ControllerLauncher):
         lines = self.get_output().splitlines()
         return "\n".join(lines[-self.output_limit:])
 
-    def _spawn(self, hub: Hub, n: int, environment: dict[str, str],
-               args: list[str]) -> list[int] | None:
-        """Asks the controller to spawn; None if it does not know how."""
+    def _spawn(self, hub: Hub, n: int,
+               environment: dict[str, str]) -> list[int]:
+        """More engines, by the controller; returns when they are ready."""
         try:
-            answer = hub.ask("ipmpi_spawn_request", {
-                "n": n, "environment": environment, "args": args,
-            }, seconds=self.start_seconds)
-        except HubTimeout as error:
-            raise LauncherError(str(error)) from None
-        except HubError as error:
-            if is_unknown_request(error):
-                return None
+            answer = hub.ask("ipmpi_spawn_request",
+                             {"n": n, "environment": environment},
+                             seconds=SPAWN_SECONDS)
+        except (HubError, HubTimeout) as error:
             raise LauncherError(f"no engines: {error}") from None
-        return [int(i) for i in answer["ids"]]
+        return [int(i) for i in answer["engine_ids"]]
 
 
 class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
@@ -147,9 +141,7 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
         Interpreter of the engines; the one that runs this launcher unless
         told otherwise.""")
 
-    _job_args: list[str] = []
     _popen_process = None
-    _replacing = False
     _stopping = False
 
     @default("controller_cmd")
@@ -158,8 +150,8 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
 
     def find_args(self) -> list[str]:
         args = [*self.controller_cmd, "start", "-n", str(self.engines),
-                *self.cluster_args, "--", "--reuse"]
-        given = [*self.controller_args, *self._job_args]
+                *self.cluster_args, "--"]
+        given = list(self.controller_args)
         if not any(arg.split("=")[0] == "--python" for arg in given):
             args.append(f"--python={self.python}")
         return args + given
@@ -230,12 +222,7 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
         code = popen.wait() if popen is not None else process.wait()
         data = {"exit_code": code, "pid": process.pid,
                 "identifier": self.identifier}
-        if not self._replacing:
-            on_loop(loop, self._process_ended, data)
-
-    def _process_ended(self, data: dict) -> None:
-        if data["pid"] == self.pid:
-            self.notify_stop(data)
+        on_loop(loop, self.notify_stop, data)
 
     def notify_stop(self, data):
         """The job has ended: its files go. An end that was asked for is a
@@ -258,7 +245,7 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
         """Whether the job is over, whatever the event loop has heard."""
         if self.state == "after":
             return True
-        if self._replacing or self.process is None:
+        if self.process is None:
             return False
         thread = self._wait_thread
         return thread is None or not thread.is_alive()
@@ -302,55 +289,11 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
 
     # -- engines -----------------------------------------------------------
 
-    def provide_engines(self, n: int, environment: dict[str, str],
-                        args: list[str]) -> list[int]:
-        """Brings n engines; their ids. Blocks. LauncherError.
-
-        The controller spawns them into the living job. One that cannot is
-        replaced by a job of n engines, at the same ports and with the same
-        key: its clients hardly notice, but only one engine set fits.
-        """
+    def provide_engines(self, n: int,
+                        environment: dict[str, str]) -> list[int]:
+        """See JobController."""
         with self._hub() as hub:
-            ids = self._spawn(hub, n, environment,
-                              [f"--python={self.python}", *args])
-            if ids is not None:
-                return ids
-            living = sorted(hub.engines())
-        if living:
-            raise LauncherError(
-                f"engines {living} hold this job; stop them before others "
-                "can start")
-        return self._replace_job(n, environment, args)
-
-    def _replace_job(self, n: int, environment: dict[str, str],
-                     args: list[str]) -> list[int]:
-        self._replacing = True
-        try:
-            self._end_process()
-            self.environment = {**self.environment, **environment}
-            self.engines, self._job_args = n, args
-            self._launch()
-        finally:
-            self._replacing = False
-        self._wait_until_it_answers()
-        return list(range(n))
-
-    def _wait_until_it_answers(self) -> None:
-        end = time.monotonic() + self.start_seconds
-        with self._hub() as hub:
-            while True:
-                try:
-                    hub.engines(seconds=0.5)
-                    return
-                except HubTimeout:
-                    pass
-                if self.ended():
-                    raise LauncherError("the job ended while it started:\n"
-                                        + self.last_words())
-                if time.monotonic() > end:
-                    raise LauncherError(
-                        f"the job did not answer in {self.start_seconds} s:"
-                        "\n" + self.last_words())
+            return self._spawn(hub, n, environment)
 
 
 class IpmpiEngineSetLauncher(ClusterFiles, EngineLauncher):
@@ -367,7 +310,7 @@ class IpmpiEngineSetLauncher(ClusterFiles, EngineLauncher):
         A controller that is silent for so long is taken for gone.""")
 
     engine_args = List(Unicode(), config=True, help="""
-        Arguments for ipmpi-engine.""")
+        Not used: engines have the arguments of their job.""")
 
     _watch_thread = None
     _stopping = False
@@ -396,11 +339,22 @@ class IpmpiEngineSetLauncher(ClusterFiles, EngineLauncher):
                 f'controller="{self.entrypoint_name}" as well')
         await controller.get_connection_info()
         self._log_start = _size(controller.output_file)
-        self.engine_ids = await run_blocking(
-            controller.provide_engines, n, self.environment,
-            list(self.engine_args))
+        try:
+            self.engine_ids = await run_blocking(
+                controller.provide_engines, n, self.environment)
+        except LauncherError as error:
+            self._fail(error)
+            return
         self.notify_start(list(self.engine_ids))
         self._watch(started=True)
+
+    def _fail(self, error: LauncherError) -> None:
+        """As engines that started and died: whoever waits for them hears."""
+        self.log.warning("%s", error)
+        with open(self.output_file, "a") as log:
+            log.write(f"{error}\n")
+        self.notify_start([])
+        self.notify_stop(self.end_data(1))
 
     @classmethod
     def from_dict(cls, d, **kwargs):

@@ -228,7 +228,8 @@ class IpmpiSlurmControllerLauncher(JobController):
             pass
         return getattr(self, "_words", "")
 
-    def provide_engines(self, n, environment, args):
+    def provide_engines(self, n: int,
+                        environment: dict[str, str]) -> list[int]:
         """Engines of the job that no set has yet, else spawned ones."""
         with self._hub() as hub:
             taken = {i for engines in getattr(self.parent, "engines",
@@ -237,12 +238,7 @@ class IpmpiSlurmControllerLauncher(JobController):
             free = sorted(set(hub.engines()) - taken)
             if len(free) >= n:
                 return free[:n]
-            ids = self._spawn(hub, n - len(free), environment, args)
-        if ids is None:
-            raise LauncherError(
-                f"the job has {len(free)} engines to spare, not {n}, and "
-                "cannot grow: submit a larger one")
-        return free + ids
+            return free + self._spawn(hub, n - len(free), environment)
 
 
 class IpmpiSlurmEngineSetLauncher(IpmpiEngineSetLauncher):

@@ -1,0 +1,159 @@
+"""The program ipmpi: a cluster started, looked at and stopped by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import ipyparallel as ipp
+import pytest
+from harness import places, processes
+
+IPMPI = places.BUILD / "ipmpi"
+NO_CLUSTER = 72
+USAGE = 64
+
+
+@pytest.fixture
+def place(tmp_path):
+    """An environment with an empty IPython directory; what a test leaves
+    running in it is killed."""
+    env = places.environment_for(places.here_python())
+    env.update(IPYTHONDIR=str(tmp_path / "ipython"),
+               **{processes.MARK: tmp_path.as_posix()})
+    env.pop("OMPI_ALLOW_RUN_AS_ROOT", None)
+    yield env
+    processes.kill_all(tmp_path.as_posix())
+
+
+def run(env: dict, *args, status: int = 0) -> str:
+    """stdout of ipmpi; the exit status must be as given."""
+    done = subprocess.run([IPMPI, *map(str, args)], env=env, text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=100)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def start(env: dict, n: int, *args) -> str:
+    return run(env, "start", "-n", n, "--daemon",
+               f"--python={places.here_python()}", *args)
+
+
+def test_a_cluster_from_start_to_stop(place):
+    assert "2 engines" in start(place, 2)
+    profile = Path(place["IPYTHONDIR"]) / "profile_default"
+    with ipp.Client(profile_dir=str(profile)) as rc:
+        assert rc.ids == [0, 1]
+        ar = rc[0].apply_async(time.sleep, 30)
+        status = json.loads(run(place, "status", "--json"))
+        states = {e["id"]: e["state"] for e in status["engines"]}
+        assert states == {0: "busy", 1: "idle"}
+        running = status["engines"][0]["running"]
+        assert running["msg_id"] == ar.msg_ids[0]
+        assert status["engines"][0]["rss"] > 1 << 20
+        assert status["controller"]["pid"] in processes.marked(
+            place[processes.MARK])
+        assert "apply" in run(place, "status")
+        listed = json.loads(run(place, "list", "--json"))
+        assert [(c["state"], c["engines"]) for c in listed] == [
+            ("running", 2)]
+        assert "2 engines ready" in run(place, "logs")
+        assert len(run(place, "logs", "-n", 1).splitlines()) == 1
+        assert "runs already" in run(place, "start", "-n", 1, status=1)
+    began = time.monotonic()
+    assert "stopped" in run(place, "stop")
+    assert time.monotonic() - began < 6
+    assert processes.wait_gone(place[processes.MARK], 5)
+    assert not list((profile / "security").glob("*.json"))
+    assert run(place, "list") == "no clusters\n"
+    run(place, "status", status=NO_CLUSTER)
+    run(place, "stop", status=NO_CLUSTER)
+
+
+def test_two_clusters(place):
+    start(place, 1, "--cluster-id", "a")
+    start(place, 1, "--cluster-id", "b", "--profile", "p")
+    rows = json.loads(run(place, "list", "--json"))
+    assert {row["cluster_id"] for row in rows} == {"a", "b"}
+    run(place, "stop", "--all")
+    assert run(place, "list") == "no clusters\n"
+
+
+def test_a_killed_cluster_is_dead(place):
+    start(place, 1)
+    processes.kill_all(place[processes.MARK])
+    rows = json.loads(run(place, "list", "--json"))
+    assert [row["state"] for row in rows] == ["dead"]
+    assert "dead" in run(place, "status", status=1)
+    start(place, 1)  # its files do not stand in the way
+    run(place, "stop")
+
+
+def test_stop_insists(place):
+    """A controller that does not answer is ended by signals."""
+    start(place, 1)
+    pid = json.loads(run(place, "status", "--json"))["controller"]["pid"]
+    os.kill(pid, 19)  # SIGSTOP
+    run(place, "stop")
+    assert processes.wait_gone(place[processes.MARK], 5)
+
+
+def test_failure_in_the_jobs_own_words(place):
+    words = run(place, "start", "-n", 1, "-d", "--python", "/no/such",
+                status=1)
+    assert "/no/such" in words
+    assert "ended with status" in words
+
+
+@pytest.mark.parametrize("args", [
+    ("start", "-n", "x"), ("start", "-n", "-1"), ("nonsense",),
+    ("status", "--watch=0"), ("logs", "-n", "x"), ("submit",),
+    ("submit", "lsf"), ("submit", "slurm", "--sbatch=x")])
+def test_wrong_use(place, args):
+    run(place, *args, status=USAGE)
+
+
+def test_without_ssh(place, tmp_path):
+    """Neither ssh nor rsh, as in most images."""
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    for name in ("mpirun", "orted", "sh", "env"):
+        (bin_dir / name).symlink_to(Path("/usr/bin") / name)
+    place["PATH"] = str(bin_dir)
+    start(place, 1)
+    run(place, "stop")
+
+
+def test_doctor(place):
+    found = json.loads(run(place, "doctor", "--json",
+                           f"--python={places.here_python()}"))
+    verdicts = {check["check"]: check["verdict"] for check in found}
+    assert "broken" not in verdicts.values()
+    assert {"mpirun", "python", "/dev/shm", "profile"} <= set(verdicts)
+    found = json.loads(subprocess.run(
+        [IPMPI, "doctor", "--json", "--python=/no/such"], env=place,
+        capture_output=True, text=True, timeout=100).stdout)
+    broken = [c for c in found if c["verdict"] == "broken"]
+    assert {c["check"] for c in broken} == {"python", "packages"}
+    assert all(c["advice"] for c in broken)
+
+
+def test_help(place):
+    text = run(place, "help")
+    for verb in ("start", "stop", "list", "status", "logs", "submit",
+                 "doctor"):
+        assert verb in text
+        assert "Usage: ipmpi " + verb in run(place, verb, "--help")
+
+
+def test_submit_without_slurm(place):
+    script = run(place, "submit", "slurm", "-N", 4, "--tasks-per-node", 16,
+                 "-t", "8:00:00", "--dry-run")
+    assert "#SBATCH --nodes=4\n" in script
+    assert "#SBATCH --ntasks-per-node=16\n" in script
+    place["PATH"] = "/nonexistent"
+    assert "sbatch" in run(place, "submit", "slurm", "-n", 2, status=71)
