@@ -4,6 +4,7 @@
  * Threads: this is the thread. */
 #include "bridge/controller_state.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/engine/protocol.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/link.h"
 
@@ -253,10 +255,32 @@ static void turn(struct ipmpi_controller *c)
 
 /* --- the job --------------------------------------------------------- */
 
+/* An agent that runs us in containers reports the ranks of a lost node in the
+ * place of their nannies: it needs to know where our bell hangs. */
+static void tell_bell(const struct ipmpi_bell_address *bell)
+{
+    const char *path = getenv("IPMPI_BELL_FILE");
+    int fd;
+
+    if (path == NULL)
+        return;
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, bell, sizeof(*bell)) != (ssize_t)sizeof(*bell))
+        ipmpi_log_warn("BRIDGE-BELL",
+                       "%s cannot be written: lost nodes will "
+                       "be noticed late",
+                       path);
+    if (fd >= 0)
+        close(fd);
+}
+
 int ipmpi_controller_welcome(struct ipmpi_controller *c, int rank, int id)
 {
     const char *user = getenv("USER");
-    const struct ipmpi_welcome welcome = {c->key_text,
+    const bool has_file =
+        getenv(IPMPI_KEY_FILE_ENV) != NULL && c->key_text[0] != '\0';
+    const struct ipmpi_welcome welcome = {has_file ? IPMPI_KEY_IN_FILE
+                                                   : c->key_text,
                                           user != NULL ? user : "ipmpi"};
 
     return ipmpi_engines_welcome(&c->hub, &welcome, rank, id);
@@ -277,6 +301,7 @@ static int join(struct ipmpi_controller *c)
         return err;
     c->size = ipmpi_comm_size(c->comm);
     packet.controller = *ipmpi_comm_address(c->comm, 0);
+    tell_bell(&packet.controller);
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);
     for (int rank = 1; err == 0 && rank < c->size; rank++)

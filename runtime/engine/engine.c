@@ -16,6 +16,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/engine/protocol.h"
 #include "runtime/engine/state.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/link.h"
@@ -64,6 +65,40 @@ static int await_welcome(struct ipmpi_engine *engine)
     return engine->welcomed ? 0 : IPMPI_ESTATE;
 }
 
+/* The key, when it is in a file of this node. */
+static int read_key(char *text, size_t cap)
+{
+    const char *path = getenv(IPMPI_KEY_FILE_ENV);
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    size_t len;
+
+    if (file == NULL)
+        return IPMPI_ENOENT;
+    len = fread(text, 1, cap - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return 0;
+}
+
+static int find_key(struct ipmpi_engine *engine)
+{
+    static const char in_file[] = IPMPI_KEY_IN_FILE;
+    struct ipmpi_engine_identity *id = &engine->identity;
+    const struct ipmpi_frame *key = &engine->welcome.at[1];
+    int err;
+
+    id->key = key->data;
+    id->key_len = key->len;
+    if (key->len != sizeof(in_file) - 1 ||
+        memcmp(key->data, in_file, key->len) != 0)
+        return 0;
+    err = read_key(engine->key_text, sizeof(engine->key_text));
+    id->key = (const uint8_t *)engine->key_text;
+    id->key_len = strlen(engine->key_text);
+    return err;
+}
+
 /* The welcome's frames as strings with NULs. */
 static int keep_strings(struct ipmpi_engine *engine)
 {
@@ -81,9 +116,7 @@ static int keep_strings(struct ipmpi_engine *engine)
         *string[i] = at;
         at += f[2 + i].len + 1;
     }
-    id->key = f[1].data;
-    id->key_len = f[1].len;
-    return 0;
+    return find_key(engine);
 }
 
 static int tell_nanny(struct ipmpi_engine *engine)

@@ -13,10 +13,16 @@
 
 #define IPMPI_PROTOCOL_VERSION 1
 
+/* Where an agent runs the job, each node has the key in a file of its own, so
+ * that it does not travel: WELCOME then carries this text in its place, and
+ * the environment variable names the file. */
+#define IPMPI_KEY_IN_FILE  "file:"
+#define IPMPI_KEY_FILE_ENV "IPMPI_KEY_FILE"
+
 enum ipmpi_msg_type {
     /* rank 0 -> engine */
     IPMPI_MSG_WELCOME = 1, /* detail = engine id; frames: [1] HMAC key text
-                            * (may be empty), [2] engine uuid, [3] session id
+                            * (may be empty; or IPMPI_KEY_IN_FILE), [2] engine uuid, [3] session id
                             * of this engine's messages, [4] user name */
     IPMPI_MSG_WORK,        /* ref, kind = enum ipmpi_work_kind, flags;
                             * frames: [1] request header, [2] echo: members of

@@ -30,6 +30,7 @@ struct ipmpi_engine {
     struct ipmpi_engine_identity identity;
     struct ipmpi_frames welcome; /* the identity's strings are copies of */
     char *strings;               /* its frames, with NULs */
+    char key_text[256];          /* of a file, see find_key */
     struct ipmpi_key *key;
     struct ipmpi_composer *composer;
     struct ipmpi_speaker speaker;
