@@ -48,7 +48,8 @@ static const struct argp_option options[] = {
 };
 
 struct arguments {
-    const char *job, *address, *secret_file, *launcher_key, *port_file;
+    const char *job, *address, *secret_file, *secret, *launcher_key;
+    const char *port_file;
     long port, slots;
 };
 
@@ -468,6 +469,13 @@ static int take_keys(struct agent *agent, const struct arguments *args)
             return err;
         }
         agent->has_secret = true;
+    } else if (args->secret != NULL) {
+        err = ipmpi_secret_from_text(args->secret, agent->name, &agent->secret);
+        if (err != 0) {
+            ipmpi_log_error("AGENT-SECRET", "IPMPI_SECRET is too short");
+            return err;
+        }
+        agent->has_secret = true;
     } else if (args->launcher_key != NULL) {
         err = ipmpi_secret_from_hex(args->launcher_key, &agent->public);
         if (err != 0) {
@@ -555,6 +563,7 @@ int ipmpi_verb_agent(int argc, char **argv)
     struct arguments args = {
         .job = getenv("IPMPI_JOB"),
         .secret_file = getenv("IPMPI_SECRET_FILE"),
+        .secret = getenv("IPMPI_SECRET"), /* from a store of secrets */
         .launcher_key = getenv("IPMPI_LAUNCHER_KEY"),
         .port = port ? port : DEFAULT_PORT,
     };

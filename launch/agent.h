@@ -81,6 +81,11 @@ void ipmpi_agent_tell(struct agent *agent, uint8_t type, json_t *body);
 /* The rsh that brought the daemon; NULL if it is gone. */
 struct ipmpi_peer *ipmpi_agent_rsh(struct agent *agent);
 
+/* -- agent_loss.c --------------------------------------------------------- */
+
+/* Tells rank 0 that the ranks of a lost node are dead. */
+void ipmpi_agent_mourn(struct agent *agent, const char *node);
+
 /* -- agent_job.c ---------------------------------------------------------- */
 
 void ipmpi_agent_job_init(struct agent *agent);

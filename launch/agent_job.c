@@ -57,7 +57,7 @@ static int write_file(const struct agent *agent, const char *name,
 
 static void forget_files(const struct agent *agent)
 {
-    static const char *const names[] = {"table", "key"};
+    static const char *const names[] = {"table", "key", "bell"};
     char path[256];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -66,14 +66,29 @@ static void forget_files(const struct agent *agent)
     }
 }
 
-/* The table for rsh and the clients' key for rank 0: files that only we can
- * read, so that neither is on a command line, in an environment that mpirun
- * forwards, or on the wire. */
-static int write_files(struct agent *agent)
+/* The clients' key for the ranks of this node: a file that only we can read,
+ * so that it is on no command line, in no environment that mpirun forwards,
+ * and on no wire. Every node derives it. */
+static int write_key(const struct agent *agent)
+{
+    char hex[IPMPI_SECRET_HEX];
+    struct ipmpi_secret key;
+    int err;
+
+    ipmpi_secret_derive(&agent->secret, "clients", agent->name,
+                        strlen(agent->name), &key);
+    ipmpi_secret_to_hex(&key, hex);
+    err = write_file(agent, "key", hex);
+    ipmpi_secret_wipe(&key);
+    explicit_bzero(hex, sizeof(hex));
+    return err;
+}
+
+/* The table for rsh, with the key of this generation. */
+static int write_table(struct agent *agent)
 {
     struct agent_job *job = &agent->job;
     char hex[IPMPI_SECRET_HEX];
-    struct ipmpi_secret key;
     json_t *table;
     char *text;
     int err;
@@ -84,19 +99,14 @@ static int write_files(struct agent *agent)
                   (json_int_t)job->generation, "key", hex, "recover",
                   json_is_true(json_object_get(job->commit, "recover")),
                   "nodes", json_object_get(job->commit, "nodes"));
+    explicit_bzero(hex, sizeof(hex));
     text = table ? json_dumps(table, JSON_COMPACT) : NULL;
     err = text ? write_file(agent, "table", text) : IPMPI_ENOMEM;
     if (text != NULL)
         explicit_bzero(text, strlen(text));
     free(text);
     json_decref(table);
-    if (err != 0)
-        return err;
-    ipmpi_secret_derive(&agent->secret, "clients", agent->name,
-                        strlen(agent->name), &key);
-    ipmpi_secret_to_hex(&key, hex);
-    ipmpi_secret_wipe(&key);
-    return write_file(agent, "key", hex);
+    return err;
 }
 
 /* -- starting ------------------------------------------------------------- */
@@ -104,13 +114,16 @@ static int write_files(struct agent *agent)
 static void set_child_environment(const struct agent *agent)
 {
     const struct ipmpi_node *node = &agent->node;
-    char ports[IPMPI_PORTS_MAX * 6 + 1] = "";
+    char ports[IPMPI_PORTS_MAX * 6 + 1] = "", key[256];
     size_t at = 0;
 
     /* What the agent was given is not the job's business. */
+    unsetenv("IPMPI_SECRET");
     unsetenv("IPMPI_SECRET_FILE");
     unsetenv("IPMPI_LAUNCHER_KEY");
     setenv("IPMPI_AGENT_DIR", agent->dir, 1);
+    snprintf(key, sizeof(key), "%s/key", agent->dir);
+    setenv("IPMPI_KEY_FILE", key, 1);
     for (unsigned i = 0; i < node->nrank_ports; i++)
         at += (size_t)snprintf(ports + at, sizeof(ports) - at, "%s%u",
                                i ? "," : "", node->rank_port[i]);
@@ -206,26 +219,61 @@ static char *hosts_of(const struct agent *agent)
     return text;
 }
 
-/* Strings of a JSON array as argv; entries borrow from it. "{ip}" in a word
- * becomes the leader's address: rank 0 learns by it where to listen. */
+/* A word of the job's program with "{ip}" replaced by the leader's address and
+ * "{ports}" by the ports it declared for clients: rank 0 learns by them where
+ * to listen. NULL in word_out: the word falls away, no ports are declared. */
+static int expand(const char *word, const char *ip, const char *ports,
+                  char **word_out)
+{
+    const char *mark = strstr(word, "{ip}"), *value = ip;
+    size_t skip = 4;
+
+    *word_out = NULL;
+    if (mark == NULL && (mark = strstr(word, "{ports}")) != NULL) {
+        if (ports[0] == 0)
+            return 0;
+        value = ports;
+        skip = 7;
+    }
+    if (mark == NULL)
+        *word_out = strdup(word);
+    else if (asprintf(word_out, "%.*s%s%s", (int)(mark - word), word, value,
+                      mark + skip) < 0)
+        *word_out = NULL;
+    return *word_out != NULL ? 0 : IPMPI_ENOMEM;
+}
+
+static void client_ports(char *text, size_t cap)
+{
+    size_t at = 0;
+
+    text[0] = 0;
+    for (int i = 0; i < 16 && at < cap; i++) {
+        char name[16];
+        uint16_t port;
+
+        snprintf(name, sizeof(name), "CLIENT%d", i);
+        port = ipmpi_node_port(name);
+        if (port == 0)
+            return;
+        at += (size_t)snprintf(text + at, cap - at, "%s%u", i ? "," : "", port);
+    }
+}
+
+/* Strings of a JSON array as argv. */
 static char **strings_of(json_t *array, const char *ip)
 {
-    const size_t n = json_array_size(array);
-    char **list = calloc(n + 1, sizeof(*list));
+    char **list = calloc(json_array_size(array) + 1, sizeof(*list));
+    char ports[128];
+    size_t i, n = 0;
+    json_t *word;
 
-    for (size_t i = 0; list != NULL && i < n; i++) {
-        const char *word = json_string_value(json_array_get(array, i));
-        const char *mark = strstr(word, "{ip}");
-        int made;
-
-        if (mark != NULL)
-            made = asprintf(&list[i], "%.*s%s%s", (int)(mark - word), word, ip,
-                            mark + 4);
-        else
-            made = (list[i] = strdup(word)) != NULL ? 0 : -1;
-        if (made < 0)
-            list[i] = NULL;
-    }
+    if (list == NULL)
+        return NULL;
+    client_ports(ports, sizeof(ports));
+    json_array_foreach(array, i, word) if (expand(json_string_value(word), ip,
+                                                  ports, &list[n]) == 0 &&
+                                           list[n] != NULL) n++;
     return list;
 }
 
@@ -266,7 +314,7 @@ static int start_mpirun(struct agent *agent)
         .version = agent->node.mpi,
         .ipmpi = agent->program,
         .networks = json_string_value(json_object_get(job->commit, "networks")),
-        .oob_port = agent->node.oob_port,
+        .oob_port = ipmpi_node_oob(&agent->node),
         .hosts = hosts,
         .ranks =
             (unsigned)json_integer_value(json_object_get(job->commit, "ranks")),
@@ -280,7 +328,7 @@ static int start_mpirun(struct agent *agent)
     if (hosts != NULL && program != NULL && names != NULL)
         argv = ipmpi_mpirun_command(&what);
     if (argv != NULL)
-        err = write_files(agent);
+        err = write_table(agent);
     if (err == 0)
         err = start(agent, WORK_MPIRUN, argv);
     free(argv);
@@ -545,44 +593,56 @@ static void take_commit(struct agent *agent, struct ipmpi_peer *peer,
                    job->generation, self,
                    json_array_size(json_object_get(body, "nodes")),
                    job->leads ? ", leader" : "");
-    if (!job->leads)
-        return;
-    err = start_mpirun(agent);
-    if (err != 0) {
+    err = write_key(agent);
+    if (err == 0 && job->leads)
+        err = start_mpirun(agent);
+    if (err != 0 && !job->leads) {
+        refuse(peer, generation, "the key cannot be written");
+    } else if (err != 0) {
         snprintf(job->why, sizeof(job->why), "mpirun cannot be started: %s",
                  ipmpi_strerror(err));
         end_job(agent, 127);
     }
 }
 
+/* Starts what rsh brought, if it may. NULL, or why not. */
+static const char *run_daemon(struct agent *agent, json_int_t generation,
+                              char *command)
+{
+    struct agent_job *job = &agent->job;
+    char *argv[] = {"sh", "-c", NULL, NULL};
+
+    if (job->state != AGENT_COMMITTED ||
+        (uint64_t)generation != job->generation)
+        return "this generation is not committed here";
+    if (job->leads || job->ran)
+        return "this generation has had its daemon here";
+    argv[2] = (char *)ipmpi_mpirun_daemon(command);
+    if (argv[2] == NULL)
+        return "only orted and prted are run here";
+    if (start(agent, WORK_DAEMON, argv) != 0)
+        return "no process for the daemon";
+    return NULL;
+}
+
 static void take_exec(struct agent *agent, struct ipmpi_peer *peer,
                       json_t *body)
 {
-    struct agent_job *job = &agent->job;
     json_int_t generation = 0;
-    const char *command = "", *reason = NULL;
-    char *argv[] = {"sh", "-c", NULL, NULL};
+    const char *text = "", *reason;
+    char *command;
 
     json_unpack(body, "{s:I, s:s}", "generation", &generation, "command",
-                &command);
-    if (job->state != AGENT_COMMITTED ||
-        (uint64_t)generation != job->generation)
-        reason = "this generation is not committed here";
-    else if (job->leads || job->ran)
-        reason = "this generation has had its daemon here";
-    else if (!ipmpi_mpirun_is_daemon(command))
-        reason = "only orted and prted are run here";
-    if (reason != NULL) {
+                &text);
+    command = strdup(text);
+    reason = command != NULL ? run_daemon(agent, generation, command)
+                             : "out of memory";
+    free(command);
+    if (reason != NULL)
         refuse(peer, generation, reason);
-        return;
-    }
-    argv[2] = (char *)command;
-    if (start(agent, WORK_DAEMON, argv) != 0) {
-        refuse(peer, generation, "no process for the daemon");
-        return;
-    }
-    ipmpi_agent_send(peer, IPMPI_REC_STARTED,
-                     json_pack("{s:I}", "generation", generation));
+    else
+        ipmpi_agent_send(peer, IPMPI_REC_STARTED,
+                         json_pack("{s:I}", "generation", generation));
 }
 
 static void take_drain(struct agent *agent, json_t *body)
@@ -653,7 +713,9 @@ static void note_lost(struct agent *agent, const char *node, const char *why)
                      json_pack("{s:I, s:s, s:s}", "generation",
                                (json_int_t)job->generation, "node", node,
                                "reason", why));
-    if (job->rank0 == 0) { /* mpirun would wait for it for ever */
+    if (job->rank0 != 0)
+        ipmpi_agent_mourn(agent, node);
+    else { /* mpirun would wait for it for ever */
         char text[IPMPI_REASON_CAP];
 
         snprintf(text, sizeof(text), "node %.32s was lost before the start",

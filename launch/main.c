@@ -28,6 +28,8 @@ static const struct verb {
      false},
     {"hosts", "run a job on a list of hosts where agents listen",
      ipmpi_verb_hosts, false},
+    {"marathon", "run a job in containers placed by Marathon",
+     ipmpi_verb_marathon, false},
     {"agent", "wait on a node for a job (first process of a container)",
      ipmpi_verb_agent, true},
     {"rsh", "start a daemon on another node (mpirun's launch agent)",

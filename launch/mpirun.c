@@ -34,6 +34,7 @@ static const struct option orte[] = {
     {"--mca", "plm_rsh_agent", AGENT},
     {"--mca", "plm_rsh_no_tree_spawn", ONE},
     {"--mca", "plm_rsh_num_concurrent", MANY},
+    {"--mca", "if_base_do_not_resolve", ONE}, /* aliases: no DNS knows them */
     {"--mca", "oob_tcp_if_include", NETWORKS},
     {"--mca", "btl_tcp_if_include", NETWORKS},
     {"--mca", "oob_tcp_static_ipv4_ports", OOB_PORT},
@@ -147,6 +148,8 @@ char **ipmpi_mpirun_command(const struct ipmpi_mpirun *what)
     add(words, "--leave-session-attached");
     if (what->recover)
         add(words, "--enable-recovery");
+    add(words, "--map-by"); /* the ranks of a node are known by its slots */
+    add(words, "slot");
     add(words, "--bind-to");
     add(words, "none");
     add(words, "--host");
@@ -220,10 +223,27 @@ static const char *last_command(const char *command)
     return start;
 }
 
-bool ipmpi_mpirun_is_daemon(const char *command)
+/* For a user whose shell is a plain sh, mpirun has it read the profile first.
+ * Here is no login: the command is taken out of that. */
+static char *unwrap(char *command)
 {
-    const char *word = last_command(command);
-    const char *base;
+    static const char before[] = "( test ! -r ./.profile || . ./.profile;";
+    size_t len = strlen(command);
+
+    if (strncmp(command, before, sizeof(before) - 1) != 0)
+        return command;
+    while (len > 0 && command[len - 1] == ' ')
+        len--;
+    if (len == 0 || command[len - 1] != ')')
+        return command;
+    command[len - 1] = 0;
+    return command + sizeof(before) - 1;
+}
+
+const char *ipmpi_mpirun_daemon(char *command)
+{
+    const char *bare = unwrap(command);
+    const char *word = last_command(bare), *base;
     size_t len;
 
     word += strspn(word, " \t");
@@ -233,7 +253,10 @@ bool ipmpi_mpirun_is_daemon(const char *command)
         if (*p == '/')
             base = p + 1;
     len -= (size_t)(base - word);
-    return (len == 5 && (strncmp(base, "orted", 5) == 0 ||
-                         strncmp(base, "prted", 5) == 0)) &&
-           strpbrk(command, "`|&<>\n") == NULL && strstr(command, "$(") == NULL;
+    if (len != 5 ||
+        (strncmp(base, "orted", 5) != 0 && strncmp(base, "prted", 5) != 0))
+        return NULL;
+    if (strpbrk(bare, "`|&<>\n") != NULL || strstr(bare, "$(") != NULL)
+        return NULL;
+    return bare;
 }

@@ -28,9 +28,10 @@ char **ipmpi_mpirun_command(const struct ipmpi_mpirun *what);
 /* What an exit code of mpirun tells, in words. Static. */
 const char *ipmpi_mpirun_cause(int status);
 
-/* Is this what mpirun hands to its launch agent: one command that starts
- * orted or prted, perhaps after a prelude of assignments and exports? Any
- * other command is not ours to run. */
-bool ipmpi_mpirun_is_daemon(const char *command);
+/* What mpirun hands to its launch agent: one command that starts orted or
+ * prted, perhaps after a prelude of assignments and exports. The bare command,
+ * within the one given, which it may change; NULL: it is any other, not ours
+ * to run. */
+const char *ipmpi_mpirun_daemon(char *command);
 
 #endif

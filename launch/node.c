@@ -228,8 +228,9 @@ bool ipmpi_node_in_networks(const char *address, const char *list)
     return false;
 }
 
-/* Open MPI binds without SO_REUSEADDR: a port in TIME_WAIT is taken to it. */
-static bool port_free(uint16_t port)
+/* Ranks bind without SO_REUSEADDR: a port in TIME_WAIT is taken to them.
+ * mpirun itself binds with it. */
+static bool port_free(uint16_t port, int reuse)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -237,6 +238,7 @@ static bool port_free(uint16_t port)
 
     if (fd < 0)
         return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
     is_free = bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
     close(fd);
     return is_free;
@@ -267,6 +269,16 @@ static unsigned long shm_mib(void)
     return (unsigned long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20);
 }
 
+uint16_t ipmpi_node_oob(const struct ipmpi_node *node)
+{
+    if (node->oob_port == 0 || port_free(node->oob_port, 1))
+        return node->oob_port;
+    for (unsigned i = node->nrank_ports; i-- > 0;)
+        if (port_free(node->rank_port[i], 1))
+            return node->rank_port[i];
+    return 0;
+}
+
 #define REFUSE(...)                                          \
     do {                                                     \
         snprintf(reason_out, IPMPI_REASON_CAP, __VA_ARGS__); \
@@ -291,10 +303,11 @@ bool ipmpi_node_ready(const struct ipmpi_node *node, unsigned ranks, bool leads,
         REFUSE("/dev/shm has %lu MiB free, %u ranks need %u: raise the "
                "container's shm-size",
                shm_mib(), ranks, need_mib);
-    if (leads && node->oob_port != 0 && !port_free(node->oob_port))
-        REFUSE("port %u, for mpirun, is taken", node->oob_port);
+    if (leads && node->oob_port != 0 && ipmpi_node_oob(node) == 0)
+        REFUSE("port %u, for mpirun, is taken, and no other is free",
+               node->oob_port);
     for (unsigned i = 0; i < node->nrank_ports; i++)
-        free_ports += port_free(node->rank_port[i]);
+        free_ports += port_free(node->rank_port[i], 0);
     if (node->nrank_ports > 0 && free_ports < ranks)
         REFUSE("%u of the %u ports for ranks are free, %u are needed",
                free_ports, node->nrank_ports, ranks);

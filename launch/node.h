@@ -42,6 +42,10 @@ int ipmpi_node_network(const struct sockaddr *address,
 /* Is "10.0.0.2/24" in a list such as "10.0.0.0/24,192.168.0.0/16"? */
 bool ipmpi_node_in_networks(const char *address, const char *list);
 
+/* A free port for mpirun: the declared one, or else one of the ranks', of
+ * which there are more than ranks. 0: any, or none is free. */
+uint16_t ipmpi_node_oob(const struct ipmpi_node *node);
+
 /* May a generation of `ranks` ranks run here now? Otherwise a sentence. */
 bool ipmpi_node_ready(const struct ipmpi_node *node, unsigned ranks, bool leads,
                       char reason_out[IPMPI_REASON_CAP]);

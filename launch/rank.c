@@ -106,6 +106,8 @@ static void prepare_rank0(const char *dir)
     explicit_bzero(key, sizeof(key));
     snprintf(path, sizeof(path), "%.200s/profile", dir);
     setenv("IPP_PROFILE_DIR", path, 1);
+    snprintf(path, sizeof(path), "%.200s/bell", dir);
+    setenv("IPMPI_BELL_FILE", path, 1); /* see agent_loss.c */
 }
 
 static int become(char **argv)

@@ -88,24 +88,37 @@ static int read_private(const char *path, uint8_t *data, size_t *len_out)
     return err;
 }
 
+/* White space at the end is an editor's, not the secret's. */
+static int from_bytes(const void *data, size_t len, const char *job,
+                      struct ipmpi_secret *secret_out)
+{
+    const char *text = data;
+
+    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+        len--;
+    if (len < FILE_LEAST || strlen(job) > 256)
+        return IPMPI_EINVAL;
+    derive(data, len, "job", job, strlen(job), secret_out);
+    return 0;
+}
+
 int ipmpi_secret_read(const char *path, const char *job,
                       struct ipmpi_secret *secret_out)
 {
     uint8_t data[FILE_CAP];
     size_t len = 0;
-    const int err = read_private(path, data, &len);
+    int err = read_private(path, data, &len);
 
-    if (err != 0)
-        return err;
-    while (len > 0 && strchr(" \t\r\n", data[len - 1]) != NULL)
-        len--;
-    if (len < FILE_LEAST || strlen(job) > 256) {
-        explicit_bzero(data, sizeof(data));
-        return IPMPI_EINVAL;
-    }
-    derive(data, len, "job", job, strlen(job), secret_out);
+    if (err == 0)
+        err = from_bytes(data, len, job, secret_out);
     explicit_bzero(data, sizeof(data));
-    return 0;
+    return err;
+}
+
+int ipmpi_secret_from_text(const char *text, const char *job,
+                           struct ipmpi_secret *secret_out)
+{
+    return from_bytes(text, strlen(text), job, secret_out);
 }
 
 void ipmpi_secret_digest(const void *data, size_t len,

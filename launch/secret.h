@@ -25,6 +25,10 @@ int ipmpi_secret_make(struct ipmpi_secret *secret_out);
 int ipmpi_secret_read(const char *path, const char *job,
                       struct ipmpi_secret *secret_out);
 
+/* The same from a text, as a store of secrets gives it. IPMPI_EINVAL. */
+int ipmpi_secret_from_text(const char *text, const char *job,
+                           struct ipmpi_secret *secret_out);
+
 /* A key for one purpose. `info` may be NULL if `info_len` is 0. */
 void ipmpi_secret_derive(const struct ipmpi_secret *secret, const char *label,
                          const void *info, size_t info_len,

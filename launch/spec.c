@@ -133,7 +133,8 @@ const struct argp ipmpi_spec_argp = {.options = options, .parser = parse};
 
 /* Rank 0 listens where the leader was reached; the ranks after it are
  * engines. */
-static char *const cluster_argv[] = {"ipmpi-engine", "--ip={ip}", NULL};
+static char *const cluster_argv[] = {"ipmpi-engine", "--ip={ip}",
+                                     "--ports={ports}", NULL};
 
 static void take_connection(void *arg, json_t *file, const char *host)
 {

@@ -34,5 +34,6 @@ ipmpi_verb_fn ipmpi_verb_agent;
 ipmpi_verb_fn ipmpi_verb_rsh;
 ipmpi_verb_fn ipmpi_verb_rank;
 ipmpi_verb_fn ipmpi_verb_hosts;
+ipmpi_verb_fn ipmpi_verb_marathon;
 
 #endif
