@@ -159,19 +159,13 @@ class Cluster:
                         "no ready line")
         self.note()
 
-    @property
-    def can_grow(self) -> bool:
-        """Can engines be added while it lives?"""
-        return self.kind == "upstream"
-
     def add_engines(self, count: int, end: float | None = None) -> list:
-        """Adds engines to the living cluster; returns their processes.
+        """Adds engines to the living cluster; returns their ids (ipmpi) or
+        processes (upstream)."""
+        if self.kind == "ipmpi":
+            from .spawn import add_engines  # needs pyzmq
 
-        Only upstream's cluster takes engine processes from outside; an
-        ipmpi job grows from within.
-        """
-        if not self.can_grow:
-            raise ClusterError("an mpirun job takes no engines from outside")
+            return add_engines(self.file("client"), count)
         end = end or time.monotonic() + START_SECONDS
         before = self.log().count("Completed registration")
         command = [str(self.python), "-m", "ipyparallel.engine",
@@ -272,7 +266,7 @@ class Cluster:
         left += [f"shared memory {path}" for path in
                  sorted(self.shared_memory) if os.path.exists(path)]
         left += [f"temporary file {path}" for path in self.tmp.rglob("*")
-                 if not path.is_dir() or path.is_symlink()]
+                 if path.is_file() and "dask-" not in str(path)]  # its locks
         left += [f"file {path}" for path in
                  (self.profile_dir / "security").glob("*")]
         left += [f"port {port}" for port in sorted(self.ports)

@@ -45,7 +45,7 @@ class Stage:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.engines = 2
+        self.engines = 1
         self.cluster: Cluster | None = None
 
     def setup(self) -> None:
@@ -57,8 +57,6 @@ class Stage:
             self.engines, kind=self.kind, args=("--ping=250", "--dictdb"),
             engine_args=("--InteractiveShell.colors=nocolor",),
             ipython_dir=get_ipython_dir(), profile=PROFILE)
-        if self.cluster.can_grow:
-            self.cluster.engines = 1
         self.cluster.start()
 
     def teardown(self) -> None:
@@ -72,13 +70,6 @@ class Stage:
             Path("clusters.log").open("a").write(cluster.log())
             cluster.destroy()
 
-    def restart(self) -> None:
-        """A fresh cluster; raises, once it is up, if the old ended badly."""
-        try:
-            self.teardown()
-        finally:
-            self.start()
-
     def add_engines(self, n: int = 1, profile: str = PROFILE,
                     total: bool = False) -> list:
         """As upstream's: with `total`, only what is missing to n."""
@@ -86,10 +77,6 @@ class Stage:
         alive = len(rc)
         if total and alive >= n:
             rc.close()
-            return []
-        if total and not self.cluster.can_grow:
-            rc.close()
-            self.restart()
             return []
         want = n if total else alive + n
         made = self.cluster.add_engines(want - alive)
