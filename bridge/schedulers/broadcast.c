@@ -2,6 +2,11 @@
  * <original>_<uuid>. The shares' replies go out one by one, or are gathered
  * into one reply in the order of the targets (coalescing).
  *
+ * The shares of a collective (metadata ipmpi_collective) wait for each other
+ * on the engines. When one fails, is aborted or lost, those that are at their
+ * engines are told why, and those that still wait here fail at once: nobody
+ * waits for what cannot come.
+ *
  * Invariant: a broadcast lives until its last share is decided or lost. */
 #include "bridge/schedulers/broadcast.h"
 
@@ -19,6 +24,7 @@ struct broadcast;
 
 struct share {
     struct broadcast *broadcast;
+    struct ipmpi_job *job;    /* NULL: not made yet, or decided */
     struct ipmpi_reply reply; /* kept until all have come, if coalescing */
 };
 
@@ -26,7 +32,9 @@ struct broadcast {
     struct ipmpi_request *request; /* one share */
     json_t *targets;               /* borrowed from the request's metadata */
     bool coalescing;
-    bool broken; /* a target was lost: the client has failed it itself */
+    bool collective;
+    char *failure; /* of the first share of a collective that failed */
+    bool broken;   /* a target was lost: the client has failed it itself */
     size_t nshares, nopen;
     struct share share[];
 };
@@ -38,6 +46,7 @@ static void destroy(struct broadcast **broadcast)
     for (size_t i = 0; i < b->nshares; i++)
         ipmpi_frames_clear(&b->share[i].reply.parts);
     ipmpi_request_release(&b->request);
+    free(b->failure);
     free(b);
     *broadcast = NULL;
 }
@@ -105,11 +114,81 @@ static void close_one(struct ipmpi_hub *hub, struct broadcast *b)
     destroy(&b);
 }
 
+/* Note [failed]. One share of a collective has failed. The broadcast outlives
+ * this: the failed share is still open. */
+static void fail_share(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                       const char *why)
+{
+    const struct ipmpi_msg_head head = {
+        .version = IPMPI_PROTOCOL_VERSION,
+        .type = IPMPI_MSG_CANCEL,
+        .ref = job->ref,
+    };
+    struct ipmpi_engine *engine = job->engine;
+    struct ipmpi_frames more = {0};
+
+    if (job->state == IPMPI_JOB_WAITING) {
+        ipmpi_dispatch_take_back(job);
+        ipmpi_dispatch_decide(hub, job, engine, "CollectiveError", why);
+    } else if (job->state == IPMPI_JOB_SENT) {
+        if (ipmpi_frames_add_copy(&more, why, strlen(why)) == 0)
+            ipmpi_hub_tell_engine(hub, engine, &head, &more);
+        else
+            ipmpi_log_error("BROADCAST-MEMORY",
+                            "out of memory; engine %d is not told that %s "
+                            "failed",
+                            engine->id, job->msg_id);
+    }
+}
+
+static void fail_others(struct ipmpi_hub *hub, const struct share *failed,
+                        const char *why)
+{
+    struct broadcast *b = failed->broadcast;
+    const json_t *target =
+        json_array_get(b->targets, (size_t)(failed - b->share));
+
+    if (!b->collective || b->failure != NULL)
+        return;
+    if (asprintf(&b->failure, "engine %d: %s",
+                 (int)json_integer_value(json_array_get(target, 1)), why) < 0) {
+        b->failure = NULL;
+        ipmpi_log_error("BROADCAST-MEMORY", "out of memory; %s may hang",
+                        b->request->msg_id);
+        return;
+    }
+    for (size_t i = 0; i < b->nshares; i++) {
+        if (&b->share[i] != failed && b->share[i].job != NULL)
+            fail_share(hub, b->share[i].job, b->failure);
+    }
+}
+
+/* What a reply that is not ok says. */
+static void fail_others_by_reply(struct ipmpi_hub *hub,
+                                 const struct share *failed,
+                                 const struct ipmpi_reply *reply)
+{
+    json_t *content = NULL;
+    char *why = NULL;
+
+    if (reply->status == IPMPI_STATUS_ERROR &&
+        reply->parts.n > 1 + IPMPI_PART_CONTENT &&
+        ipmpi_json_load(&reply->parts.at[1 + IPMPI_PART_CONTENT], &content) ==
+            0 &&
+        asprintf(&why, "%s: %s", ipmpi_json_string(content, "ename", "Error"),
+                 ipmpi_json_string(content, "evalue", "")) < 0)
+        why = NULL;
+    fail_others(hub, failed, why != NULL ? why : "its part was aborted");
+    json_decref(content);
+    free(why);
+}
+
 static void close_share(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     struct share *share = job->data;
     struct broadcast *b = share->broadcast;
 
+    share->job = NULL;
     ipmpi_job_destroy(&hub->ledger, &job);
     close_one(hub, b);
 }
@@ -120,6 +199,9 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
     struct share *share = job->data;
 
     (void)engine;
+    share->job = NULL;
+    if (reply->status != IPMPI_STATUS_OK)
+        fail_others_by_reply(hub, share, reply);
     if (!share->broadcast->coalescing) {
         if (reply->parts.n > 0)
             ipmpi_hub_relay(hub, IPMPI_DOOR_BROADCAST, job->request, NULL,
@@ -134,9 +216,13 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
                  struct ipmpi_engine *engine, bool sent)
 {
+    struct share *share = job->data;
+
     (void)engine;
     (void)sent;
-    ((struct share *)job->data)->broadcast->broken = true;
+    share->job = NULL;
+    share->broadcast->broken = true;
+    fail_others(hub, share, "it died, or has left");
     close_share(hub, job);
 }
 
@@ -173,8 +259,10 @@ static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
                                job_out);
         ipmpi_buffer_release(&frame.owner);
     }
-    if (err == 0)
+    if (err == 0) {
         (*job_out)->data = &b->share[i];
+        b->share[i].job = *job_out;
+    }
     json_decref(header);
     free(msg_id);
     return err;
@@ -193,9 +281,12 @@ static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
                        b->request->msg_id, uuid, ipmpi_strerror(err));
         b->broken = true;
         b->nopen--;
+        fail_others(hub, &b->share[i], ipmpi_strerror(err));
         return;
     }
-    if (engine == NULL || engine->state != IPMPI_ENGINE_LIVE)
+    if (b->failure != NULL)
+        ipmpi_dispatch_decide(hub, job, engine, "CollectiveError", b->failure);
+    else if (engine == NULL || engine->state != IPMPI_ENGINE_LIVE)
         ipmpi_dispatch_decide(hub, job, NULL, "EngineError",
                               "the engine has left");
     else if (ipmpi_abort_recall(hub->aborted, job->msg_id))
@@ -243,6 +334,8 @@ void ipmpi_broadcast_submit(struct ipmpi_hub *hub,
     b->targets = targets;
     b->coalescing =
         json_is_true(json_object_get(request->metadata, "is_coalescing"));
+    b->collective =
+        json_is_true(json_object_get(request->metadata, "ipmpi_collective"));
     b->nshares = n;
     b->nopen = n + 1; /* one for this function: no share closes it early */
     for (size_t i = 0; i < n; i++) {

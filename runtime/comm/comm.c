@@ -42,7 +42,7 @@ static int new_comm(MPI_Comm all, struct ipmpi_comm **comm_out)
 
     if (comm == NULL)
         return IPMPI_ENOMEM;
-    comm->engines = MPI_COMM_NULL;
+    comm->engines = comm->collectives = MPI_COMM_NULL;
     comm->spawn_fd = -1;
     comm->ready_end = &comm->ready_first;
     MPI_Comm_rank(all, &comm->rank);
@@ -247,6 +247,12 @@ size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer)
 uintptr_t ipmpi_comm_user_world(const struct ipmpi_comm *comm)
 {
     return comm->engines == MPI_COMM_NULL ? 0 : (uintptr_t)comm->engines;
+}
+
+uintptr_t ipmpi_comm_collective_world(const struct ipmpi_comm *comm)
+{
+    return comm->collectives == MPI_COMM_NULL ? 0
+                                              : (uintptr_t)comm->collectives;
 }
 
 void ipmpi_comm_counters(const struct ipmpi_comm *comm,

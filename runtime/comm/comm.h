@@ -134,6 +134,10 @@ size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);
  * integer value of its MPI_Comm handle; 0 on rank 0. Owned by comm. */
 uintptr_t ipmpi_comm_user_world(const struct ipmpi_comm *comm);
 
+/* A duplicate of it for collectives/, which no user code sees: they may use it
+ * from any thread. As above. */
+uintptr_t ipmpi_comm_collective_world(const struct ipmpi_comm *comm);
+
 /* What happened so far; for tests and metrics. */
 struct ipmpi_comm_counters {
     uint64_t messages_sent, messages_received;

@@ -149,7 +149,8 @@ struct ipmpi_comm {
     struct spawn *spawns; /* under way */
     int spawn_fd;         /* readable when one has ended; -1 */
     uint32_t protocol;
-    MPI_Comm engines; /* user code's; MPI_COMM_NULL on rank 0 */
+    MPI_Comm engines;     /* user code's; MPI_COMM_NULL on rank 0 */
+    MPI_Comm collectives; /* a duplicate of `engines` */
     struct ipmpi_bell *bell;
     struct ipmpi_awake *awake; /* NULL: no shared memory on this node */
     struct peer **peers;

@@ -1,5 +1,5 @@
-/* The communicators: the runtime's own of each world, and the engines' for
- * user code.
+/* The communicators: the runtime's own of each world, and the engines': one
+ * for user code, one for collectives/.
  *
  * Note [worlds]. The ranks that one mpirun, or one MPI_Comm_spawn, has started
  * are a world: its engines share a communicator with each other and with the
@@ -67,9 +67,12 @@ static int make_engines(struct ipmpi_comm *comm, MPI_Comm world)
         MPI_Group_free(&engines);
     }
     MPI_Group_free(&all);
+    if (code == MPI_SUCCESS)
+        code = MPI_Comm_dup(comm->engines, &comm->collectives);
     if (code == MPI_SUCCESS) {
         MPI_Comm_set_errhandler(comm->engines, MPI_ERRORS_RETURN);
         MPI_Comm_set_name(comm->engines, "ipmpi engines");
+        MPI_Comm_set_errhandler(comm->collectives, MPI_ERRORS_RETURN);
     }
     return code;
 }

@@ -137,6 +137,7 @@ static void fill_identity(struct ipmpi_engine *engine)
     id->rank = ipmpi_comm_rank(engine->comm) - 1;
     id->size = ipmpi_comm_size(engine->comm) - 1;
     id->user_world = ipmpi_comm_user_world(engine->comm);
+    id->collective_world = ipmpi_comm_collective_world(engine->comm);
     id->wake_fd = engine->wake_fd;
     id->stdout_fd = ipmpi_output_original(engine->output, 0);
     id->stderr_fd = ipmpi_output_original(engine->output, 1);
@@ -224,6 +225,7 @@ static int create(struct ipmpi_engine **engine_out)
     engine->link_fd = ipmpi_link_fd();
     engine->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ipmpi_controls_init(&engine->controls);
+    ipmpi_cancels_init(&engine->cancels);
     err = engine->wake_fd < 0 ? IPMPI_ESYS : ipmpi_queue_create(&engine->queue);
     if (err == 0)
         err = ipmpi_outbox_open(&engine->outbox);
@@ -363,6 +365,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
     ipmpi_key_destroy(&e->key);
     ipmpi_work_destroy(&e->started);
     ipmpi_controls_clear(&e->controls);
+    ipmpi_cancels_clear(&e->cancels);
     ipmpi_outbox_destroy(&e->outbox);
     ipmpi_queue_destroy(&e->queue);
     ipmpi_frames_clear(&e->welcome);

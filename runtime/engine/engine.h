@@ -33,6 +33,7 @@ struct ipmpi_engine_identity {
     const uint8_t *key; /* text of the HMAC key; may be empty */
     size_t key_len;
     uintptr_t user_world;     /* value of that communicator's MPI_Comm */
+    uintptr_t collective_world; /* a duplicate of it, for collectives/ */
     int wake_fd;              /* readable: there is something for main */
     int stdout_fd, stderr_fd; /* where 1 and 2 went before; -1: nowhere */
 };
@@ -120,6 +121,11 @@ int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
 
 /* Ends work that has no reply: output written so far, idle. IPMPI_ENOENT. */
 int ipmpi_engine_finish(struct ipmpi_engine *engine, uint64_t ref);
+
+/* Whether the work that main runs is a share of a collective that has failed
+ * elsewhere: the reason, cut to `cap` with its NUL. Main; never blocks. */
+bool ipmpi_engine_is_cancelled(struct ipmpi_engine *engine, char *why_out,
+                               size_t cap);
 
 /* Answers all waiting execute_requests as aborted. IPMPI_ENOMEM. */
 int ipmpi_engine_abort_queued(struct ipmpi_engine *engine);

@@ -39,6 +39,9 @@ enum ipmpi_msg_type {
     IPMPI_MSG_SIGNAL,      /* detail = signal number, for the main thread */
     IPMPI_MSG_SHUTDOWN,    /* leave: stop Python, send LEAVING, wait for BYE */
     IPMPI_MSG_BYE,         /* the job ends: stop Python, MPI_Finalize */
+    IPMPI_MSG_CANCEL,      /* ref = a share of a collective; frames: [1] why,
+                            * as text: another share failed, so what this one
+                            * waits for will not come */
 
     /* engine -> rank 0 */
     IPMPI_MSG_READY = 64,  /* detail = pid; frames: [1] host name, [2] Python

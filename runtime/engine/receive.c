@@ -135,6 +135,16 @@ static int take_bye(struct ipmpi_engine *engine,
     return 0;
 }
 
+static int take_cancel(struct ipmpi_engine *engine,
+                       const struct ipmpi_msg_head *head,
+                       struct ipmpi_frames *frames)
+{
+    if (frames->n < 2 || head->ref == 0)
+        return IPMPI_EFRAME;
+    ipmpi_cancels_add(&engine->cancels, head->ref, &frames->at[1]);
+    return 0;
+}
+
 static handle_fn *handler_of(uint16_t type)
 {
     static handle_fn *const handlers[] = {
@@ -145,6 +155,7 @@ static handle_fn *handler_of(uint16_t type)
         [IPMPI_MSG_SIGNAL] = take_signal,
         [IPMPI_MSG_SHUTDOWN] = take_shutdown,
         [IPMPI_MSG_BYE] = take_bye,
+        [IPMPI_MSG_CANCEL] = take_cancel,
     };
 
     return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]

@@ -23,6 +23,19 @@ struct ipmpi_controls {
     bool ended;
 };
 
+/* Why shares of collectives cannot succeed: what rank 0 said of the last few.
+ * Two pieces of work at most are at an engine, so old notes are stale. */
+enum { IPMPI_CANCELS_CAP = 16 };
+
+struct ipmpi_cancels {
+    pthread_mutex_t lock; /* guards what follows */
+    struct ipmpi_cancel {
+        uint64_t ref; /* 0: unused */
+        char *why;
+    } at[IPMPI_CANCELS_CAP];
+    unsigned next;
+};
+
 struct ipmpi_engine {
     /* constant */
     pid_t pid;
@@ -41,6 +54,7 @@ struct ipmpi_engine {
     struct ipmpi_outbox *outbox;
     struct ipmpi_output *output;
     struct ipmpi_controls controls;
+    struct ipmpi_cancels cancels;
     atomic_bool awake;   /* wake_fd was written and not yet cleared */
     atomic_int stop;     /* enum ipmpi_stop; only grows */
     atomic_bool leaving; /* main is in leave(): Python has stopped */
@@ -83,6 +97,12 @@ void *ipmpi_engine_run(void *arg);
  * none is answered; the list is freed all the same. */
 int ipmpi_engine_answer_aborted(struct ipmpi_engine *engine,
                                 struct ipmpi_work **list);
+
+/* Notes of collectives that failed elsewhere. `why` is lent. */
+void ipmpi_cancels_init(struct ipmpi_cancels *cancels);
+void ipmpi_cancels_clear(struct ipmpi_cancels *cancels);
+void ipmpi_cancels_add(struct ipmpi_cancels *cancels, uint64_t ref,
+                       const struct ipmpi_frame *why);
 
 /* Control requests. */
 void ipmpi_controls_init(struct ipmpi_controls *controls);

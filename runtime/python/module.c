@@ -233,6 +233,7 @@ PyObject *PyInit__ipmpi(void)
         return NULL;
     if (PyModule_AddFunctions(module, ipmpi_python_work_methods) < 0 ||
         PyModule_AddFunctions(module, ipmpi_python_output_methods) < 0 ||
+        PyModule_AddFunctions(module, ipmpi_python_collective_methods) < 0 ||
         add_constants(module) < 0 || add_package_dir(module) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -41,9 +41,10 @@ int ipmpi_python_add_buffers(struct ipmpi_frames *frames, PyObject *sequence);
 /* Gives back what has been sent. */
 void ipmpi_python_collect(void);
 
-/* work.c, output.c */
+/* work.c, output.c, collective.c */
 extern PyMethodDef ipmpi_python_work_methods[];
 extern PyMethodDef ipmpi_python_output_methods[];
+extern PyMethodDef ipmpi_python_collective_methods[];
 
 /* Makes the module. Not exported: Python gets it by AppendInittab. */
 PyObject *PyInit__ipmpi(void);

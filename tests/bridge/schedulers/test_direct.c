@@ -125,7 +125,7 @@ static void a_second_answer_is_dropped(void **state)
     fake_hub_close(fake);
 }
 
-static void broadcast(struct fake_hub *fake, const char *id, bool coalescing,
+static void broadcast(struct fake_hub *fake, const char *id, const char *how,
                       const struct ipmpi_engine *one,
                       const struct ipmpi_engine *two)
 {
@@ -134,9 +134,8 @@ static void broadcast(struct fake_hub *fake, const char *id, bool coalescing,
 
     snprintf(metadata, sizeof(metadata),
              "{\"targets\":[[\"%s\",%d],[\"%s\",%d]],\"is_broadcast\":true,"
-             "\"is_coalescing\":%s}",
-             one->uuid, one->id, two->uuid, two->id,
-             coalescing ? "true" : "false");
+             "\"%s\":true}",
+             one->uuid, one->id, two->uuid, two->id, how);
     request = fake_request(fake, "apply_request", id, NULL, metadata, NULL);
     ipmpi_broadcast_submit(&fake->hub, request);
     ipmpi_request_release(&request);
@@ -159,7 +158,7 @@ static void a_broadcast_answers_for_each_target(void **state)
     char want[128];
 
     (void)state;
-    broadcast(fake, "a", false, one, two);
+    broadcast(fake, "a", "plain", one, two);
     reply_share(fake, "a", two, IPMPI_STATUS_OK);
     snprintf(want, sizeof(want), "broadcast apply_reply a_%s ok", two->uuid);
     CHECK_STR(fake_answer(fake), want);
@@ -176,22 +175,61 @@ static void coalescing_answers_once(void **state)
     struct ipmpi_engine *one = fake_engine(fake), *two = fake_engine(fake);
 
     (void)state;
-    broadcast(fake, "a", true, one, two);
+    broadcast(fake, "a", "is_coalescing", one, two);
     reply_share(fake, "a", two, IPMPI_STATUS_OK);
     CHECK_STR(fake_answer(fake), "");
     reply_share(fake, "a", one, IPMPI_STATUS_OK);
     CHECK_EQ(fake->to_clients->frames.n, 1 + 1 + 5 + 2); /* both results */
     CHECK_STR(fake_answer(fake), "broadcast apply_reply a ok");
-    broadcast(fake, "b", true, one, two);
+    broadcast(fake, "b", "is_coalescing", one, two);
     reply_share(fake, "b", one, IPMPI_STATUS_ERROR);
     reply_share(fake, "b", two, IPMPI_STATUS_OK); /* the last one is fine */
     CHECK_EQ(fake->to_clients->frames.n, 1 + 1 + 5);
     CHECK_STR(fake_answer(fake), "broadcast apply_reply b Boom");
-    broadcast(fake, "c", true, one, two);
+    broadcast(fake, "c", "is_coalescing", one, two);
     reply_share(fake, "c", one, IPMPI_STATUS_OK);
     fake_engine_dies(fake, two->id);
     CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
     CHECK_STR(fake_answer(fake), ""); /* it can no longer complete */
+    fake_hub_close(fake);
+}
+
+/* Whoever waits in a collective hears at once that it cannot succeed; what
+ * waits here fails here. */
+static void a_failed_collective_fails_on_all(void **state)
+{
+    struct fake_hub *fake = fake_hub_open(1);
+    struct ipmpi_engine *one = fake_engine(fake), *two = fake_engine(fake);
+    uint64_t ref, told;
+    char want[128];
+    int rank;
+
+    (void)state;
+    broadcast(fake, "a", "ipmpi_collective", one, two);
+    CHECK_EQ(fake_told(fake, &rank, &ref), IPMPI_MSG_WORK);
+    CHECK_EQ(rank, one->rank);
+    CHECK_EQ(fake_told(fake, NULL, NULL), IPMPI_MSG_WORK);
+    reply_share(fake, "a", two, IPMPI_STATUS_ERROR);
+    CHECK_EQ(fake_told(fake, &rank, &told), IPMPI_MSG_CANCEL);
+    CHECK_EQ(rank, one->rank);
+    CHECK(told == ref);
+    snprintf(want, sizeof(want), "broadcast apply_reply a_%s Boom", two->uuid);
+    CHECK_STR(fake_answer(fake), want);
+    reply_share(fake, "a", one, IPMPI_STATUS_ERROR); /* the second of them */
+    CHECK_EQ(fake_told(fake, NULL, NULL), 0);
+    fake_answer(fake);
+
+    /* Past the window of engine one; engine two dies. */
+    direct(fake, "apply_request", "x", one);
+    direct(fake, "apply_request", "y", one);
+    broadcast(fake, "b", "ipmpi_collective", one, two);
+    fake_engine_dies(fake, two->id);
+    snprintf(want, sizeof(want), "broadcast apply_reply b_%s CollectiveError",
+             one->uuid);
+    CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
+    CHECK_STR(fake_answer(fake), want);
+    fake_reply(fake, "x", IPMPI_STATUS_OK);
+    fake_reply(fake, "y", IPMPI_STATUS_OK);
     fake_hub_close(fake);
 }
 
@@ -255,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_second_answer_is_dropped),
         cmocka_unit_test(a_broadcast_answers_for_each_target),
         cmocka_unit_test(coalescing_answers_once),
+        cmocka_unit_test(a_failed_collective_fails_on_all),
         cmocka_unit_test(control_is_answered_by_rank_0),
         cmocka_unit_test(control_overtakes_work),
     };

@@ -1,0 +1,480 @@
+"""Collectives over names in the engines' namespaces, as a client asks for them.
+
+All engines of a group run the same verb at the same time, by MPI. Each verb
+has three steps, and whoever fails in one of them raises; rank 0 then tells the
+others why, and their wait ends with a CollectiveError.
+
+1. Describe and agree: everyone looks at its own value, and all exchange what
+   they found. What does not fit together fails on all, with the same words.
+2. Move the data: arrays as they lie in memory, other objects pickled.
+3. Commit: a barrier. Only then is a name bound, so that a name changes on all
+   engines or (but for an engine that dies at this very moment) on none.
+
+Threads: main only.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+import pickle
+import sys
+from typing import Any, Callable
+
+import _ipmpi
+
+_MIN_DESCRIPTION = 512  # bytes of what one engine tells of its value
+_PER_ENGINE = 24        # more bytes for each engine of the group
+
+_FOLDS = {
+    "sum": operator.add, "prod": operator.mul,
+    "min": lambda a, b: b if b < a else a,
+    "max": lambda a, b: b if b > a else a,
+    "land": lambda a, b: bool(a) and bool(b),
+    "lor": lambda a, b: bool(a) or bool(b),
+    "lxor": lambda a, b: bool(a) != bool(b),
+    "band": operator.and_, "bor": operator.or_, "bxor": operator.xor,
+}
+_UFUNCS = {
+    "sum": "add", "prod": "multiply", "min": "minimum", "max": "maximum",
+    "land": "logical_and", "lor": "logical_or", "lxor": "logical_xor",
+    "band": "bitwise_and", "bor": "bitwise_or", "bxor": "bitwise_xor",
+}
+
+
+class CollectiveError(RuntimeError):
+    """A collective failed on all engines; the text names one and its reason."""
+
+
+def run(verb: str, engines: list[int], number: int, **arguments) -> None:
+    """Takes part in one collective.
+
+    engines: ids of all members, in the group's order; roots are places in it
+    number:  the same on all members, another for each collective
+    """
+    _ipmpi.collective_open(engines, number)
+    try:
+        _VERBS[verb](_Group(engines), **arguments)
+    except ConnectionAbortedError as error:
+        raise CollectiveError(str(error)) from None
+    finally:
+        _ipmpi.collective_close()
+
+
+class _Group:
+    """The members, what they told of themselves, and who we are among them."""
+
+    def __init__(self, engines: list[int]) -> None:
+        shell = sys.modules["IPython"].get_ipython()
+        self.names: dict[str, Any] = shell.user_ns
+        self.engines = engines
+        self.size = len(engines)
+        self.me = engines.index(shell.kernel.engine_id)
+
+    def value(self, name: str) -> Any:
+        try:
+            return self.names[name]
+        except KeyError:
+            raise NameError(f"name {name!r} is not defined") from None
+
+    def agree(self, mine: dict) -> list[dict]:
+        """What each member tells of itself, in the group's order."""
+        room = _MIN_DESCRIPTION + _PER_ENGINE * self.size
+        text = json.dumps(mine, separators=(",", ":")).encode()
+        if len(text) > room:
+            raise ValueError("too many dimensions, or too large")
+        everyone = _ipmpi.collective_agree(text.ljust(room))
+        return [json.loads(everyone[i:i + room])
+                for i in range(0, len(everyone), room)]
+
+    def commit(self) -> None:
+        """Returns when all members have all that they need."""
+        _ipmpi.collective("barrier")
+
+    def fail(self, member: int, reason: str) -> None:
+        raise CollectiveError(f"engine {self.engines[member]}: {reason}")
+
+    def same(self, told: list[dict], key: str) -> None:
+        """Fails, naming the first that differs from the first member."""
+        for i, other in enumerate(told):
+            if other.get(key) != told[0].get(key):
+                self.fail(i, f"has {_words(other)}, but engine "
+                             f"{self.engines[0]} has {_words(told[0])}")
+
+
+def _words(told: dict) -> str:
+    if told["kind"] == "object":
+        return f"an object of type {told['type']}"
+    shape = "x".join(map(str, told["shape"])) or "no dimensions"
+    return f"an array of {told['dtype']} with shape {shape}"
+
+
+# ---- values and bytes ---------------------------------------------------
+
+
+def _numpy():
+    import numpy
+
+    return numpy
+
+
+def _is_array(value: Any) -> bool:
+    """An array whose memory says all: no subclass, no references in it."""
+    numpy = sys.modules.get("numpy")
+    return (numpy is not None and type(value) is numpy.ndarray
+            and not value.dtype.hasobject and value.dtype.names is None
+            and value.dtype.itemsize > 0 and value.dtype.subdtype is None)
+
+
+def _describe(value: Any) -> dict:
+    if _is_array(value):
+        return {"kind": "array", "dtype": value.dtype.str,
+                "shape": list(value.shape)}
+    return {"kind": "object", "type": type(value).__name__[:64]}
+
+
+def _raw(array):
+    """The bytes of a contiguous array, as an array of bytes; no copy."""
+    return array.reshape(-1).view(_numpy().uint8)
+
+
+def _contiguous(array):
+    return _numpy().asarray(array, order="C")
+
+
+def _empty(told: dict, shape=None):
+    return _numpy().empty(told["shape"] if shape is None else shape,
+                          told["dtype"])
+
+
+def _bytes(told: dict) -> int:
+    """The size of the array that was told of."""
+    size = _numpy().dtype(told["dtype"]).itemsize
+    for length in told["shape"]:
+        size *= length
+    return size
+
+
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _even(length: int, parts: int) -> list[int]:
+    """Lengths that differ by one at most, the longer ones first."""
+    return [length // parts + (i < length % parts) for i in range(parts)]
+
+
+def _cuts(counts: list[int]) -> list[slice]:
+    cuts, at = [], 0
+    for count in counts:
+        cuts.append(slice(at, at + count))
+        at += count
+    return cuts
+
+
+# ---- the verbs ----------------------------------------------------------
+
+
+def _barrier(group: _Group) -> None:
+    group.agree({})  # nobody knows all before all have come
+
+
+def _bcast(group: _Group, name: str, root: int, into: str) -> None:
+    mine, value, data = {}, None, None
+    if group.me == root:
+        value = group.value(name)
+        mine = _describe(value)
+        if mine["kind"] == "array":
+            data = _raw(_contiguous(value))
+            if not data.flags.writeable:  # nobody writes to it
+                data = data.copy()
+        else:
+            data = bytearray(_pickled(value))
+            mine["bytes"] = len(data)
+    told = group.agree(mine)[root]
+    if group.me != root:
+        if told["kind"] == "array":
+            value = _empty(told)
+            data = _raw(value)
+        else:
+            data = bytearray(told["bytes"])
+    _ipmpi.collective("bcast", None, data, root=root)
+    if group.me != root and told["kind"] == "object":
+        value = pickle.loads(data)
+    group.commit()
+    group.names[into] = value
+
+
+def _split(value: Any, counts: list[int] | None, axis: int, size: int
+           ) -> tuple[dict, Any, list[int]]:
+    """A root's value in pieces: what to tell, the bytes, their sizes."""
+    told = _describe(value)
+    array = told["kind"] == "array"
+    if array and not -value.ndim <= axis < value.ndim:
+        raise ValueError(f"no axis {axis} in an array with shape "
+                         f"{value.shape}")
+    if not array and axis != 0:
+        raise ValueError("only arrays have axes")
+    axis = axis % value.ndim if array else 0
+    length = value.shape[axis] if array else len(value)
+    counts = _even(length, size) if counts is None else list(counts)
+    if len(counts) != size or min(counts) < 0 or sum(counts) != length:
+        raise ValueError(f"counts must be {size} numbers with sum {length}")
+    cuts = _cuts(counts)
+    if array:
+        numpy = _numpy()
+        rest = value.size // length if length else 0
+        sizes = [count * rest * value.dtype.itemsize for count in counts]
+        if axis == 0:
+            data = _raw(_contiguous(value))
+        else:
+            lead = (slice(None),) * axis
+            data = numpy.concatenate(
+                [_raw(_contiguous(value[lead + (cut,)])) for cut in cuts])
+    else:
+        pieces = [_pickled(value[cut]) for cut in cuts]
+        sizes = [len(piece) for piece in pieces]
+        data = b"".join(pieces)
+    told.update(axis=axis, counts=counts, sizes=sizes)
+    if array:
+        del told["sizes"]  # follow from the counts
+    return told, data, sizes
+
+
+def _scatter(group: _Group, name: str, root: int, into: str,
+             counts: list[int] | None, axis: int) -> None:
+    mine, data = {}, None
+    if group.me == root:
+        mine, data, _ = _split(group.value(name), counts, axis, group.size)
+    told = group.agree(mine)[root]
+    if told["kind"] == "array":
+        shapes = [list(told["shape"]) for _ in group.engines]
+        for shape, count in zip(shapes, told["counts"]):
+            shape[told["axis"]] = count
+        sizes = [_bytes({**told, "shape": shape}) for shape in shapes]
+        value = _empty(told, shapes[group.me])
+        room = _raw(value)
+    else:
+        sizes = told["sizes"]
+        room = bytearray(sizes[group.me])
+    _ipmpi.collective("scatter", data, room, sizes, root=root)
+    if told["kind"] == "object":
+        value = pickle.loads(room)
+    group.commit()
+    group.names[into] = value
+
+
+def _tell(group: _Group, value: Any) -> tuple[list[dict], list[int], Any]:
+    """Agrees on what all have: descriptions, sizes, and our own bytes."""
+    mine = _describe(value)
+    data = (_raw(_contiguous(value)) if mine["kind"] == "array"
+            else _pickled(value))
+    mine["bytes"] = len(data)
+    told = group.agree(mine)
+    return told, [one["bytes"] for one in told], data
+
+
+def _move(data, room, sizes: list[int], root: int | None) -> None:
+    if root is None:
+        _ipmpi.collective("allgather", data, room, sizes)
+    else:
+        _ipmpi.collective("gather", data, room, sizes, root=root)
+
+
+def _restore(told: dict, data) -> Any:
+    if told["kind"] == "object":
+        return pickle.loads(data)
+    if len(data) == 0:  # numpy makes no array of an empty buffer
+        return _empty(told)
+    return _numpy().frombuffer(data, told["dtype"]).reshape(told["shape"])
+
+
+def _gather(group: _Group, name: str, root: int | None, into: str,
+            axis: int) -> None:
+    """Arrays are joined along the axis, anything else becomes a list."""
+    value = group.value(name)
+    told, sizes, data = _tell(group, value)
+    group.same(told, "kind")
+    result = None
+    wanted = root is None or group.me == root
+    if told[0]["kind"] == "object":
+        room = memoryview(bytearray(sum(sizes) if wanted else 0))
+        _move(data, room, sizes, root)
+        if wanted:
+            result = [pickle.loads(room[cut]) for cut in _cuts(sizes)]
+    else:
+        axis = _check_joint(group, told, axis)
+        result = _join(told, sizes, data, root, wanted, axis)
+    group.commit()
+    if wanted:
+        group.names[into] = result
+
+
+def _check_joint(group: _Group, told: list[dict], axis: int) -> int:
+    """Arrays that can be joined along the axis, which is returned as a place
+    (0 ..); numbers without dimensions count as vectors of one."""
+    group.same(told, "dtype")
+    for one in told:
+        one["shape"] = one["shape"] or [1]
+        one["rank"] = len(one["shape"])
+    group.same(told, "rank")
+    rank = told[0]["rank"]
+    if not -rank <= axis < rank:
+        raise ValueError(f"no axis {axis} in arrays with {rank} dimensions")
+    axis %= rank
+    for one in told:
+        one["rest"] = one["shape"][:axis] + one["shape"][axis + 1:]
+    group.same(told, "rest")
+    return axis
+
+
+def _join(told: list[dict], sizes: list[int], data, root: int | None,
+          wanted: bool, axis: int):
+    if not wanted:
+        _move(data, bytearray(0), sizes, root)
+        return None
+    shape = list(told[0]["shape"])
+    shape[axis] = sum(one["shape"][axis] for one in told)
+    result = _empty(told[0], shape)
+    if axis == 0:
+        _move(data, _raw(result), sizes, root)
+        return result
+    room = _numpy().empty(sum(sizes), "u1")
+    _move(data, room, sizes, root)
+    return _numpy().concatenate(
+        [_restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))],
+        axis=axis)
+
+
+def _allgather(group: _Group, name: str, into: str, axis: int) -> None:
+    _gather(group, name, None, into, axis)
+
+
+def _alltoall(group: _Group, name: str, into: str) -> None:
+    """An array is cut evenly along its first axis, and what comes is joined
+    there; of any other sequence item i goes to member i."""
+    value = group.value(name)
+    mine = _describe(value)
+    if mine["kind"] == "array":
+        if not value.ndim:
+            raise ValueError("an array without dimensions cannot be cut")
+        data = _raw(_contiguous(value))
+    else:
+        if len(value) != group.size:
+            raise ValueError(f"{group.size} items, one for each engine, "
+                             f"please; not {len(value)}")
+        pieces = [_pickled(item) for item in value]
+        mine["sizes"] = [len(piece) for piece in pieces]
+        data = b"".join(pieces)
+    told = group.agree(mine)
+    group.same(told, "kind")
+    if mine["kind"] == "array":
+        result = _alltoall_array(group, told, data)
+    else:
+        sizes_in = [one["sizes"][group.me] for one in told]
+        room = memoryview(bytearray(sum(sizes_in)))
+        _ipmpi.collective("alltoall", data, room, mine["sizes"], sizes_in)
+        result = [pickle.loads(room[cut]) for cut in _cuts(sizes_in)]
+    group.commit()
+    group.names[into] = result
+
+
+def _alltoall_array(group: _Group, told: list[dict], data):
+    group.same(told, "dtype")
+    for one in told:
+        one["rest"] = one["shape"][1:]
+    group.same(told, "rest")
+    row = _bytes({**told[0], "shape": told[0]["rest"]})
+    counts = [_even(one["shape"][0], group.size)[group.me] for one in told]
+    sizes = [n * row for n in _even(told[group.me]["shape"][0], group.size)]
+    result = _empty(told[0], [sum(counts), *told[0]["rest"]])
+    _ipmpi.collective("alltoall", data, _raw(result), sizes,
+                      [n * row for n in counts])
+    return result
+
+
+# ---- reductions ---------------------------------------------------------
+
+
+def _reduce(group: _Group, name: str, op: str | Callable, root: int | None,
+            into: str, scan: bool = False) -> None:
+    """root None: all get the result; scan: member i that of 0 .. i."""
+    value = group.value(name)
+    if _is_array(value):
+        value = value.astype(value.dtype.newbyteorder("="), copy=False)
+    if callable(op) or not _is_array(value):
+        result = _fold(group, value, op, root, scan)
+    else:
+        result = _reduce_array(group, value, op, root, scan)
+    group.commit()
+    if root is None or group.me == root:
+        group.names[into] = result
+
+
+def _kind_of_number(dtype) -> str:
+    """As _ipmpi.collective_can calls it; not one of its names: MPI has none."""
+    if dtype.char in "gG" and dtype.itemsize > (8 if dtype.char == "g" else 16):
+        return dtype.char
+    return f"{dtype.kind}{dtype.itemsize}"
+
+
+def _reduce_array(group: _Group, value, op: str, root: int | None,
+                  scan: bool):
+    number = _kind_of_number(value.dtype)
+    if not _ipmpi.collective_can(number, op):
+        return _fold(group, value, op, root, scan)
+    told = group.agree({**_describe(value), "bytes": value.nbytes})
+    for key in ("kind", "dtype", "shape"):
+        group.same(told, key)
+    result = value.copy(order="C")
+    verb = "scan" if scan else "allreduce" if root is None else "reduce"
+    _ipmpi.collective(verb, None, _raw(result), root=root or 0,
+                      number=number, operation=op)
+    return result
+
+
+def _fold(group: _Group, value: Any, op: str | Callable, root: int | None,
+          scan: bool) -> Any:
+    """For what MPI cannot combine: everyone's value comes to who wants it,
+    who combines them in the group's order. Cost: p n bytes, p - 1 calls."""
+    told, sizes, data = _tell(group, value)
+    group.same(told, "kind")
+    if told[0]["kind"] == "array" and not callable(op):
+        for key in ("dtype", "shape"):
+            group.same(told, key)
+    wanted = root is None or group.me == root
+    room = memoryview(bytearray(sum(sizes) if wanted else 0))
+    _move(data, room, sizes, root)
+    if not wanted:
+        return None
+    values = [_restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))]
+    if scan:
+        values = values[:group.me + 1]
+    result = functools.reduce(_function(op, told[0]["kind"]), values)
+    if not callable(op) and told[0]["kind"] == "array":
+        result = _numpy().asarray(result).astype(value.dtype, copy=len(
+            values) == 1)
+    return result
+
+
+def _function(op: str | Callable, kind: str) -> Callable:
+    if callable(op):
+        return op
+    return getattr(_numpy(), _UFUNCS[op]) if kind == "array" else _FOLDS[op]
+
+
+def _scan(group: _Group, name: str, op: str | Callable, into: str) -> None:
+    _reduce(group, name, op, None, into, scan=True)
+
+
+def _allreduce(group: _Group, name: str, op: str | Callable,
+               into: str) -> None:
+    _reduce(group, name, op, None, into)
+
+
+_VERBS = {
+    "barrier": _barrier, "bcast": _bcast, "scatter": _scatter,
+    "gather": _gather, "allgather": _allgather, "alltoall": _alltoall,
+    "reduce": _reduce, "allreduce": _allreduce, "scan": _scan,
+}
