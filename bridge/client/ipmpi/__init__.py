@@ -1,8 +1,20 @@
-"""The client side of ipmpi: launchers for ipyparallel, and sweeps.
+"""The client side of ipmpi: a client, launchers for ipyparallel, and sweeps.
 
+`ipmpi.Client` is an ipyparallel.Client whose views have collective verbs;
 `ipmpi.sweep` searches hyperparameters on any ipyparallel client;
 `ipmpi.launchers` and `ipmpi.slurm` are what `ipp.Cluster(controller="ipmpi",
 engines="ipmpi")` starts. Importing this package imports none of them.
 """
 
+from __future__ import annotations
+
 __version__ = "0.1.0"
+__all__ = ["Client"]
+
+
+def __getattr__(name: str):
+    if name == "Client":
+        from .client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
