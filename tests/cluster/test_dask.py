@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from harness.cluster import Cluster
-
-
-@pytest.fixture(scope="module")
-def cluster(kind, tmp_path_factory):
-    """dask's own lock files stay behind, so they go elsewhere."""
-    where = {"DASK_TEMPORARY_DIRECTORY": str(tmp_path_factory.mktemp("dask"))}
-    with Cluster(2, kind=kind, env=where) as shared:
-        yield shared
 
 
 @pytest.mark.parametrize("workers, threads", [

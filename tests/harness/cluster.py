@@ -69,6 +69,8 @@ class Cluster:
         self.env = places.environment_for(self.python)
         self.env.update({"IPYTHONDIR": str(self.ipython_dir),
                          "TMPDIR": str(self.tmp),
+                         # dask never removes its lock files
+                         "DASK_TEMPORARY_DIRECTORY": str(self.root / "dask"),
                          processes.MARK: self.mark})
         for name, value in (env or {}).items():
             if value is None:
