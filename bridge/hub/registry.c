@@ -84,8 +84,10 @@ void ipmpi_registry_clear(struct ipmpi_registry *registry)
 {
     struct ipmpi_engine *e, *next;
 
-    HASH_ITER (by_id, registry->by_id, e, next)
+    HASH_ITER (by_id, registry->by_id, e, next) {
+        e->waiting = e->sent = NULL; /* whoever clears answers nobody */
         ipmpi_registry_remove(registry, &e);
+    }
 }
 
 bool ipmpi_engine_is_known(const struct ipmpi_engine *engine)

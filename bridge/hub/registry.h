@@ -69,6 +69,7 @@ void ipmpi_registry_gone(struct ipmpi_registry *registry,
 /* Forgets the engine and frees it; its job lists must be empty. */
 void ipmpi_registry_remove(struct ipmpi_registry *registry,
                            struct ipmpi_engine **engine);
+/* Forgets all, whatever they had to do. */
 void ipmpi_registry_clear(struct ipmpi_registry *registry);
 
 /* Whether clients may know of it: LIVE or LEAVING. */
