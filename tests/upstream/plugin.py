@@ -121,3 +121,14 @@ def io_loop():
     loop = IOLoop.current()
     yield loop
 
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef, request):
+    """Upstream's tests of Cluster get our launchers, by name."""
+    stage = request.config.stash[STAGE]
+    if stage.kind != "ipmpi" or not fixturedef.argname.endswith(
+            "_launcher_class"):
+        return None
+    fixturedef.cached_result = ("ipmpi", fixturedef.cache_key(request), None)
+    return "ipmpi"
