@@ -22,6 +22,7 @@
 
 #include "launch/mpirun.h"
 #include "launch/reap.h"
+#include "launch/verb.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
@@ -422,6 +423,8 @@ void ipmpi_agent_job_reaped(struct agent *agent, pid_t pid, int status)
     if (job->work == WORK_MPIRUN) {
         if (job->rank0_end_us != 0 && job->why[0] != 0)
             status = job->rank0_status; /* see note [end] */
+        else if (status == 0 && job->rank0_end_us == 0 && job->nodes_lost > 0)
+            status = IPMPI_EXIT_LOST; /* Open MPI 5 gives up, and says 0 */
         end_job(agent, status);
     } else {
         rsh = ipmpi_agent_rsh(agent);

@@ -46,7 +46,9 @@ class Node:
     def __init__(self, shared: Path, name: str, job: str = "test",
                  secret: Path | None = None, slots: int = 2, port: int = 0,
                  environment: dict[str, str] | None = None,
-                 arguments: list[str] | None = None) -> None:
+                 arguments: list[str] | None = None,
+                 bind: str = "127.0.0.1") -> None:
+        self.bind = bind
         self.shared = shared
         self.name = name
         self.log = shared / f"{name}.log"
@@ -55,7 +57,7 @@ class Node:
         self.known_port = 0
         own = shared / f"tmp-{name}"
         command = [str(IPMPI), "agent", f"--job={job}", f"--port={port}",
-                   "--bind=127.0.0.1", f"--slots={slots}",
+                   f"--bind={bind}", f"--slots={slots}",
                    f"--port-file={self.port_file}"]
         if secret is not None:
             command.append(f"--secret-file={secret}")
@@ -88,7 +90,7 @@ class Node:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.bind}:{self.port}"
 
     def inner_pid(self) -> int:
         """Process id, in our eyes, of the agent: process 1 in there."""
