@@ -268,7 +268,8 @@ class Cluster:
         left += [f"shared memory {path}" for path in
                  sorted(self.shared_memory) if os.path.exists(path)]
         left += [f"temporary file {path}" for path in self.tmp.rglob("*")
-                 if path.is_file() and "dask-" not in str(path)]  # its locks
+                 if (not path.is_dir() or path.is_symlink())
+                 and "dask-" not in str(path)]  # dask leaves its locks
         left += [f"file {path}" for path in
                  (self.profile_dir / "security").glob("*")]
         left += [f"port {port}" for port in sorted(self.ports)
