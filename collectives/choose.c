@@ -1,6 +1,6 @@
 /* Which algorithm does what: by size, and by whether all ranks of the world
- * take part. The cross-over points were measured on one node with shared
- * memory (tests/bench); they are not sharp.
+ * take part. The cross-over points are those usual for shared memory; they
+ * have not been measured here.
  *
  * | verb      | whole world, below / from      | subset, below / from       |
  * |-----------|--------------------------------|----------------------------|
