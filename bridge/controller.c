@@ -15,7 +15,7 @@
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
 #include "bridge/requests/spawn.h"
-#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/spawner.h"
 #include "runtime/base/error.h"

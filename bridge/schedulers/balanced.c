@@ -9,7 +9,7 @@
 #include <utlist.h>
 
 #include "bridge/hub/records.h"
-#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/schedulers/graph.h"
 #include "bridge/schedulers/outcomes.h"

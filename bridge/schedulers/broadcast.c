@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/wire/json.h"
 #include "runtime/base/error.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bridge/hub/records.h"
-#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/dispatch.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"

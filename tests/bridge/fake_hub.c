@@ -7,7 +7,7 @@
 
 #include "bridge/engines.h"
 #include "bridge/hub/taskdb.h"
-#include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/wire/json.h"
