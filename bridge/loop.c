@@ -27,6 +27,7 @@
 #include "runtime/engine/protocol.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/link.h"
+#include "runtime/process/vigil.h"
 
 enum {
     TURN_BUDGET = 64,           /* messages a turn from each source */
@@ -291,11 +292,14 @@ static int join(struct ipmpi_controller *c)
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
     struct ipmpi_comm_options options = {.protocol = IPMPI_PROTOCOL_VERSION};
     struct ipmpi_interface interface;
+    struct ipmpi_vigil *vigil;
     int err;
 
     if (ipmpi_interface_choose(&interface) == 0)
         options.bell_ipv4_be = interface.ipv4_be;
+    vigil = ipmpi_vigil_begin(c->link_fd);
     err = ipmpi_comm_open(&options, &c->comm);
+    ipmpi_vigil_end(&vigil);
 
     if (err != 0)
         return err;

@@ -20,6 +20,7 @@
 #include "runtime/engine/state.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/link.h"
+#include "runtime/process/vigil.h"
 
 enum {
     WELCOME_US = 120 * 1000 * 1000, /* rank 0 may open many sockets first */
@@ -207,10 +208,15 @@ static int open_comm(struct ipmpi_engine *engine)
 {
     struct ipmpi_comm_options options = {.protocol = IPMPI_PROTOCOL_VERSION};
     struct ipmpi_interface interface;
+    struct ipmpi_vigil *vigil;
+    int err;
 
     if (ipmpi_interface_choose(&interface) == 0)
         options.bell_ipv4_be = interface.ipv4_be;
-    return ipmpi_comm_open(&options, &engine->comm);
+    vigil = ipmpi_vigil_begin(engine->link_fd);
+    err = ipmpi_comm_open(&options, &engine->comm);
+    ipmpi_vigil_end(&vigil);
+    return err;
 }
 
 static int create(struct ipmpi_engine **engine_out)

@@ -18,6 +18,7 @@
 #include "runtime/base/error.h"
 #include "runtime/engine/state.h"
 #include "runtime/process/link.h"
+#include "runtime/process/vigil.h"
 
 enum {
     TURN_BUDGET = 64,
@@ -25,7 +26,6 @@ enum {
     INTERRUPT_US = 300 * 1000, /* see note [last resort] */
     ABANDON_US = 500 * 1000,   /* see note [abandoned] */
     LAST_RESORT_US = 2 * 1000 * 1000,
-    EXIT_NO_NANNY = 75, /* EX_TEMPFAIL */
 };
 
 /* ---- stopping ------------------------------------------------------- */
@@ -85,7 +85,7 @@ void ipmpi_engine_check_link(struct ipmpi_engine *engine)
         ipmpi_engine_stop(engine, IPMPI_STOP_JOB);
     }
     if (err == IPMPI_EDEAD)
-        _exit(EXIT_NO_NANNY); /* nobody would report or end us */
+        _exit(IPMPI_EXIT_NO_NANNY); /* nobody would report or end us */
 }
 
 /* ---- sleeping ------------------------------------------------------- */
