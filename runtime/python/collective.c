@@ -119,13 +119,34 @@ static size_t *sizes_of(PyObject *sequence, Py_ssize_t want)
     return sizes;
 }
 
+PyDoc_STRVAR(close_doc, "collective_close()\n--\n\n"
+                        "Ends the group; idempotent.");
+
+static void close_group(void)
+{
+    if (now.group != NULL && ipmpi_group_close(&now.group)) {
+        for (int i = 0; i < now.n_kept; i++)
+            PyBuffer_Release(&now.kept[i]);
+    }
+    now.n_kept = 0;
+}
+
+static PyObject *collective_close(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    close_group();
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(
     open_doc,
     "collective_open(engines, id)\n--\n\n"
     "Makes a group of the engines with these ids (distinct, ours among\n"
     "them, all started at the same time as ours). `id` (int below 2^64) is the "
     "same on all members\n"
-    "and another for each group. Close it whatever happens.\n\n"
+    "and another for each group. Close it whatever happens; one that an\n"
+    "interrupt left open is closed by the next.\n\n"
     "Raises ValueError (not such engines), RuntimeError.");
 
 static PyObject *collective_open(PyObject *self, PyObject *args)
@@ -141,8 +162,7 @@ static PyObject *collective_open(PyObject *self, PyObject *args)
     (void)self;
     if (engine == NULL || !PyArg_ParseTuple(args, "OK", &sequence, &id))
         return NULL;
-    if (now.group != NULL)
-        return ipmpi_python_raise(IPMPI_ESTATE, "another collective is open");
+    close_group(); /* an interrupt may have come before the last close */
     n = PySequence_Size(sequence);
     sizes = sizes_of(sequence, -1);
     if (sizes == NULL)
@@ -163,21 +183,6 @@ static PyObject *collective_open(PyObject *self, PyObject *args)
         return ipmpi_python_raise(err, "only engines that were started at the "
                                        "same time, each named once, can form "
                                        "a group");
-    Py_RETURN_NONE;
-}
-
-PyDoc_STRVAR(close_doc, "collective_close()\n--\n\n"
-                        "Ends the group; idempotent.");
-
-static PyObject *collective_close(PyObject *self, PyObject *none)
-{
-    (void)self;
-    (void)none;
-    if (now.group != NULL && ipmpi_group_close(&now.group)) {
-        for (int i = 0; i < now.n_kept; i++)
-            PyBuffer_Release(&now.kept[i]);
-    }
-    now.n_kept = 0;
     Py_RETURN_NONE;
 }
 
