@@ -3,6 +3,7 @@ engines, and what they do when an engine fails."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import sys
@@ -310,8 +311,11 @@ def test_an_interrupt_reaches_all(four):
     view = four[:]
     busy = four[3].apply_async(time.sleep, 30)
     waiting = view.barrier(block=False)
+    end = time.monotonic() + WAIT
     while not waiting._children[0].done():  # an idle engine ignores it
+        assert time.monotonic() < end
         four.send_signal(signal.SIGINT, targets=[0], block=True)
+        concurrent.futures.wait(waiting._children[:1], timeout=2)
     texts = failures(waiting, [0, 1, 2])
     assert len(texts) == 3
     assert all("engine 0" in text or "KeyboardInterrupt" in text
