@@ -11,7 +11,7 @@
 
 #include "runtime/base/log.h"
 
-enum { HOLD_US = 1000 * 1000 };
+enum { HOLD_US = 200 * 1000 };
 
 struct held {
     enum ipmpi_door door;

@@ -2,8 +2,8 @@
  * connection_reply, while its SUB sockets may still be on their way; output
  * and notifications published meanwhile would be lost, and the client would
  * wait for them for ever (compat 1.7). So the work of a new client is held
- * until its iopub subscription has been seen, or for a second (on a loaded
- * machine a client may need that long).
+ * until its iopub subscription has been seen, or for 200 ms: a client that
+ * came and went before it subscribed leaves the next one waiting that long.
  *
  * Threads: rank 0's loop only. Nothing blocks. */
 #ifndef IPMPI_BRIDGE_JOINERS_H
