@@ -1,0 +1,32 @@
+/* What this machine asks of mpirun: told to it by environment variables, so
+ * that a user's own settings win and the command line stays readable.
+ *
+ * Threads: one, before there are others (it sets the environment). */
+#ifndef IPMPI_LAUNCH_MACHINE_MACHINE_H
+#define IPMPI_LAUNCH_MACHINE_MACHINE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ipmpi_machine {
+    bool root;        /* mpirun refuses root unless told otherwise */
+    bool ssh;         /* ssh or rsh is in PATH: mpirun insists on one */
+    bool single_copy; /* processes may read each other's memory */
+    bool batch;       /* a batch system has given us its slots */
+    unsigned cpus;    /* that we may run on */
+};
+
+void ipmpi_machine_look(struct ipmpi_machine *machine_out);
+
+/* Sets what the machine needs and the user has not set. */
+void ipmpi_machine_prepare(const struct ipmpi_machine *machine);
+
+/* Finds a program of ours: beside this one, or in PATH. False: not found, and
+ * path_out holds the bare name. */
+bool ipmpi_machine_program(const char *name, char path_out[PATH_MAX]);
+
+/* Finds any program in PATH. */
+bool ipmpi_machine_in_path(const char *name, char path_out[PATH_MAX]);
+
+#endif

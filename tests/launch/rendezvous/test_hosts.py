@@ -1,0 +1,153 @@
+"""`ipmpi hosts`: real jobs over agents in namespaces, with faults."""
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+from nodes import HELLO, IPMPI, Nodes, wait_for  # noqa: E402
+
+
+def leader_of(output: str) -> str:
+    """Name of the node that rank 0 said it is on (of the last start)."""
+    return re.findall(r"rank 0 of \d+ on (\S+)", output)[-1]
+
+
+class Hosts(unittest.TestCase):
+    def test_a_job_over_three_nodes(self) -> None:
+        with Nodes(3) as nodes:
+            job = nodes.hosts([str(HELLO)])
+            self.assertEqual(job.wait(), 0, job.output())
+            text = job.output()
+            self.assertIn("ring of 6: good", text)
+            for name in ("h0", "h1", "h2"):
+                self.assertEqual(
+                    len(re.findall(rf"rank \d of 6 on {name} ", text)), 2)
+            # Only rank 0 is given the clients' key.
+            self.assertEqual(re.findall(r"rank (\d) .* key 1", text), ["0"])
+            # The agents are there for the next one.
+            again = nodes.hosts([str(HELLO)])
+            self.assertEqual(again.wait(), 0, again.output())
+            self.assertIn("generation 2", again.output())
+
+    def test_the_exit_code_is_the_jobs(self) -> None:
+        with Nodes(2) as nodes:
+            job = nodes.hosts([str(HELLO), "--exit", "3"])
+            self.assertEqual(job.wait(), 3, job.output())
+            job = nodes.hosts(["/nonexistent"])
+            self.assertNotEqual(job.wait(), 0, job.output())
+
+    def test_declared_ports_are_used(self) -> None:
+        ports = []
+        for _ in range(6):
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                ports.append(sock.getsockname()[1])
+        with Nodes(0) as nodes:
+            for index in range(2):
+                mine = ports[index * 3:index * 3 + 3]
+                nodes.add(f"h{index}", environment={
+                    f"PORT_MPI{i}": str(port) for i, port in enumerate(mine)})
+            job = nodes.hosts([str(HELLO)])
+            self.assertEqual(job.wait(), 0, job.output())
+            used = re.findall(r"port (\d+)", job.output())
+            self.assertEqual(len(used), 4)
+            self.assertTrue(set(used) <= {str(port) for port in ports})
+
+    def test_a_lost_node_is_not_a_lost_job(self) -> None:
+        with Nodes(3) as nodes:
+            go = nodes.path / "go"
+            job = nodes.hosts([str(HELLO), "--hold", str(go)], "--keep-going")
+            job.wait_text("ring of 6: good")
+            leader = leader_of(job.output())
+            victim = next(n for n in nodes.list if n.name != leader)
+            victim.kill()
+            job.wait_text("is lost")
+            go.touch()
+            self.assertEqual(job.wait(), 0, job.output())
+            self.assertIn("held for", job.output())
+
+    def test_a_lost_leader_begins_a_new_generation(self) -> None:
+        with Nodes(3) as nodes:
+            go = nodes.path / "go"
+            job = nodes.hosts([str(HELLO), "--hold", str(go)], "--keep-going",
+                              "--nodes=2")
+            job.wait_text("ring of 4: good")
+            leader = leader_of(job.output())
+            next(n for n in nodes.list if n.name == leader).kill()
+            job.wait_text("generation 2 runs")
+            wait_for(lambda: job.output().count("ring of 4: good") == 2,
+                     what="second ring")
+            self.assertNotEqual(leader_of(job.output()), leader)
+            go.touch()
+            self.assertEqual(job.wait(), 0, job.output())
+
+    def test_killed_before_the_barrier(self) -> None:
+        with Nodes(2) as nodes:
+            job = nodes.hosts([str(HELLO)], "--min-nodes=2", "--nodes=3",
+                              "--last-call=60")
+            job.wait_text("last call")
+            nodes.list[0].kill()
+            job.wait_text("1 of 3 nodes are here")
+            job.kill()
+
+    def test_too_few_nodes_says_why(self) -> None:
+        with Nodes(1) as nodes:
+            other = nodes.path / "other"
+            other.write_text("another secret, of another job")
+            other.chmod(0o600)
+            nodes.add("stranger", secret=other)
+            gone = nodes.add("gone")
+            gone.address
+            gone.kill()
+            job = nodes.hosts([str(HELLO)], "--join-timeout=3")
+            self.assertEqual(job.wait(), 70, job.output())
+            self.assertIn("here, waiting for the others", job.output())
+            self.assertIn("does not know this job or its secret", job.output())
+            self.assertIn("connection refused", job.output())
+
+    def test_stop_ends_all_processes(self) -> None:
+        with Nodes(2) as nodes:
+            job = nodes.hosts([str(HELLO), "--hold", str(nodes.path / "go")],
+                              "--keep-going")
+            job.wait_text("ring of 4: good")
+            job.stop()
+
+            def hellos() -> str:
+                return subprocess.run(
+                    ["pgrep", "-f", str(nodes.path / "go")],
+                    capture_output=True, text=True).stdout
+            wait_for(lambda: not hellos(), what="no process left")
+            for node in nodes.list:
+                self.assertEqual(node.stop(), 0, node.output())
+
+    def test_a_stopped_node_says_so(self) -> None:
+        with Nodes(2) as nodes:
+            job = nodes.hosts([str(HELLO), "--hold", str(nodes.path / "go")],
+                              "--keep-going")
+            job.wait_text("ring of 4: good")
+            leader = leader_of(job.output())
+            node = next(n for n in nodes.list if n.name == leader)
+            self.assertEqual(node.stop(), 0, node.output())
+            self.assertIn("leaving in good order", node.output())
+            job.kill()
+
+    def test_usage(self) -> None:
+        for arguments, code in ((["hosts"], 64), (["nonsense"], 64),
+                                (["help"], 0), (["help", "hosts"], 0),
+                                (["rsh"], 64), (["rsh", "n1", "orted"], 65),
+                                (["agent"], 64), (["--version"], 0)):
+            done = subprocess.run(
+                [str(IPMPI), *arguments], capture_output=True, timeout=30,
+                env={k: v for k, v in os.environ.items()
+                     if not k.startswith("IPMPI_")})
+            self.assertEqual(done.returncode, code, (arguments, done))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

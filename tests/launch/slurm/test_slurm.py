@@ -1,0 +1,222 @@
+"""Clusters as batch jobs of a real Slurm, on two nodes of one machine.
+
+    PYTHON tests/launch/slurm/test_slurm.py [TEST]...
+
+Runs as root, since Slurm's daemons do. The test of the time limit takes two
+minutes: Slurm counts in whole ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.dont_write_bytecode = True
+
+import ipyparallel as ipp  # noqa: E402
+from harness import package, places  # noqa: E402
+from launch.slurm.slurm import Slurm, missing  # noqa: E402
+
+WAIT = 90
+IPMPI = places.BUILD / "ipmpi"
+
+
+def wait_until(condition, what: str, seconds: float = WAIT):
+    """The condition's first true value. AssertionError when late."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"no {what} in {seconds} s"
+        time.sleep(0.1)
+
+
+class Place:
+    """Where the tests' clusters live, and how they are submitted."""
+
+    def __init__(self, slurm: Slurm, root: Path) -> None:
+        self.slurm, self.ipython_dir = slurm, root / "ipython"
+        self.profile_dir = self.ipython_dir / "profile_default"
+        slurm.env.update(
+            IPYTHONDIR=str(self.ipython_dir), IPMPI_BIN=str(places.BUILD),
+            # both nodes are this machine; the ranks meet on loopback
+            OMPI_MCA_btl_tcp_if_include="lo",
+            OMPI_MCA_oob_tcp_if_include="lo",
+            OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+            PATH=f"{places.BUILD}:/usr/sbin:/usr/bin:/sbin:/bin",
+            # a secret that must not travel with the job
+            IPP_CONNECTION_INFO='{"key": "do-not-tell"}')
+
+    def submit(self, *options: str) -> str:
+        out = self.slurm.run(IPMPI, "submit", "slurm", *options, "--python",
+                             places.here_python())
+        return re.search(r"submitted job (\d+)", out).group(1)
+
+    def log(self, job: str) -> str:
+        path = self.profile_dir / "log" / f"ipmpi-slurm-{job}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def client(self, job: str, n: int) -> ipp.Client:
+        path = (self.profile_dir / "security"
+                / f"ipcontroller-slurm-{job}-client.json")
+
+        def there() -> bool:
+            assert self.state(job) in ("PENDING", "RUNNING", "CONFIGURING"), \
+                self.log(job) + self.slurm.logs()
+            return path.exists()
+
+        try:
+            wait_until(there, "connection file")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log(job)}") from None
+        client = ipp.Client(str(path), timeout=WAIT)
+        client.wait_for_engines(n, timeout=WAIT)
+        return client
+
+    def state(self, job: str) -> str:
+        return self.slurm.run("squeue", "-h", "-t", "all", "-j", job, "-o",
+                              "%T", check=False).strip()
+
+    def wait_end(self, job: str, seconds: float = WAIT) -> str:
+        wait_until(lambda: self.state(job) in (
+            "", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"), "end",
+            seconds)
+        return self.state(job)
+
+
+def nodes_of(client: ipp.Client) -> set[str]:
+    def node() -> str:
+        import os
+        return os.environ["SLURMD_NODENAME"]
+
+    return set(client[:].apply_sync(node))
+
+
+def is_told(client: ipp.Client) -> bool:
+    """Has the client heard that its engines are gone?"""
+    return client.ids == [] or bool(client._closed)
+
+
+def test_submit_srun(place: Place) -> None:
+    job = place.submit("-N", "2", "--tasks-per-node", "3", "-t", "10")
+    with place.client(job, 5) as rc:
+        assert nodes_of(rc) == {"n1", "n2"}
+        assert sorted(rc.ids) == [0, 1, 2, 3, 4]
+        told = place.slurm.run("scontrol", "show", "job", job)
+        script = place.slurm.run("scontrol", "write", "batch_script", job,
+                                 "-")
+        for text in (told, script):
+            assert rc._config["key"] not in text
+        seen = rc[:].apply_sync(
+            lambda: "do-not-tell" in str(dict(__import__("os").environ)))
+        assert not any(seen)
+        status = place.slurm.run(IPMPI, "status", "--cluster-id",
+                                 f"slurm-{job}")
+        assert "5 engines" in status
+        out = place.slurm.run(IPMPI, "stop", "--cluster-id", f"slurm-{job}")
+        assert "stopped" in out
+    assert place.wait_end(job) in ("", "COMPLETED")
+
+
+def test_scancel_tells_clients(place: Place) -> None:
+    job = place.submit("-n", "3", "-t", "10")
+    with place.client(job, 2) as rc:
+        place.slurm.run("scancel", job)
+        wait_until(lambda: is_told(rc), "word of the end", 20)
+    place.wait_end(job)
+    assert not list((place.profile_dir / "security").glob(f"*{job}*.json"))
+
+
+def test_submit_mpirun(place: Place) -> None:
+    job = place.submit("-N", "1", "-n", "3", "-t", "10", "--mpirun")
+    with place.client(job, 2) as rc:
+        assert rc[:].apply_sync(os.getpid) != []
+        rc.shutdown(hub=True, block=True)
+    assert place.wait_end(job) in ("", "COMPLETED")
+
+
+def test_by_hand(place: Place) -> None:
+    script = places.SOURCE / "launch" / "slurm" / "ipmpi.sbatch"
+    out = place.slurm.run(
+        "sbatch", "--parsable", "--nodes=2", "--ntasks-per-node=2",
+        "--time=10", f"--output={place.profile_dir}/log/ipmpi-slurm-%j.log",
+        script)
+    job = out.strip()
+    with place.client(job, 3) as rc:
+        assert nodes_of(rc) == {"n1", "n2"}
+        place.slurm.run("scancel", job)
+        wait_until(lambda: is_told(rc), "word of the end", 20)
+    place.wait_end(job)
+
+
+def test_launchers(place: Place) -> None:
+    old = dict(os.environ)
+    os.environ.update(place.slurm.env)
+    try:
+        new = ipp.version_info[0] >= 8
+        names = ({"controller": "ipmpi-slurm", "engines": "ipmpi-slurm"}
+                 if new else {"controller_launcher_class": "ipmpi-slurm",
+                              "engine_launcher_class": "ipmpi-slurm"})
+        cluster = ipp.Cluster(n=3, cluster_id="byname",
+                              profile_dir=str(place.profile_dir), **names)
+        with cluster as rc:
+            assert sorted(rc.ids) == [0, 1, 2]
+            again = ipp.Cluster.from_dict(cluster.to_dict())
+            assert again.controller.job_id == cluster.controller.job_id
+            job = cluster.controller.job_id
+        place.wait_end(job)
+    finally:
+        os.environ.clear()
+        os.environ.update(old)
+
+
+def test_time_limit(place: Place) -> None:
+    """Slurm's early signal ends the cluster before its time is over."""
+    job = place.submit("-n", "2", "-t", "2")
+    with place.client(job, 1) as rc:
+        wait_until(lambda: is_told(rc), "word of the end", 150)
+    assert "the time is nearly over" in place.log(job)
+    assert place.wait_end(job) in ("", "COMPLETED")
+
+
+def main() -> int:
+    lacks = missing()
+    if lacks:
+        print("skipped: no", ", ".join(lacks))
+        return 77
+    tests = {name: test for name, test in globals().items()
+             if name.startswith("test_")}
+    wanted = sys.argv[1:] or list(tests)
+    root = Path(tempfile.mkdtemp(prefix="ipmpi-slurm-"))
+    sys.path.insert(0, str(package.install(root / "site")))
+    root.chmod(0o711)  # munge wants its socket to be reachable
+    (root / "slurm" / "home").mkdir(parents=True)
+    failed = 0
+    try:
+        with Slurm(root / "slurm") as slurm:
+            place = Place(slurm, root / "slurm" / "home")
+            (place.profile_dir / "log").mkdir(parents=True)
+            for name in wanted:
+                start = time.monotonic()
+                try:
+                    tests[name](place)
+                except Exception as error:
+                    failed += 1
+                    print(f"FAILED {name}: {type(error).__name__}: {error}")
+                else:
+                    print(f"passed {name} ({time.monotonic() - start:.0f} s)",
+                          flush=True)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
