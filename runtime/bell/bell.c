@@ -132,8 +132,8 @@ void ipmpi_bell_ring(struct ipmpi_bell *bell,
     }
     ipmpi_datagram_fill(&ring, IPMPI_DATAGRAM_RING, whose->token, 0);
     /* A full queue (EAGAIN) means that the owner has reason to wake already. */
-    (void)sendto(fd, &ring, sizeof(ring), MSG_DONTWAIT | MSG_NOSIGNAL,
-                 &to.at.any, to.len);
+    (void)sendto(fd, &ring, ipmpi_datagram_len(ring.kind),
+                 MSG_DONTWAIT | MSG_NOSIGNAL, &to.at.any, to.len);
 }
 
 static bool seen_before(struct ipmpi_bell *bell, uint64_t id)
@@ -153,8 +153,9 @@ static void acknowledge(struct ipmpi_bell *bell, int fd, uint64_t id,
     struct ipmpi_datagram ack;
 
     ipmpi_datagram_fill(&ack, IPMPI_DATAGRAM_ACK, bell->address.token, id);
-    (void)sendto(fd, &ack, sizeof(ack), MSG_DONTWAIT | MSG_NOSIGNAL,
-                 &from->at.any, from->len); /* lost: it will be repeated */
+    (void)sendto(fd, &ack, ipmpi_datagram_len(ack.kind),
+                 MSG_DONTWAIT | MSG_NOSIGNAL, &from->at.any,
+                 from->len); /* lost: it will be repeated */
 }
 
 static void take(struct ipmpi_bell *bell, int fd,

@@ -29,12 +29,33 @@ struct ipmpi_bell_address {
     uint16_t reserved;
 };
 
+/* How many of the works begun last a notice names. */
+#define IPMPI_BEGUN_CAP 32
+
+/* Which work a rank had begun, by its ref in protocol.h: the last ones, in a
+ * ring. Works begin and end one after the other. */
+struct ipmpi_begun {
+    uint64_t n; /* begun in all; the last is at (n - 1) % IPMPI_BEGUN_CAP */
+    uint64_t refs[IPMPI_BEGUN_CAP]; /* | IPMPI_BEGUN_ENDED */
+};
+
+/* Bit of a ref: the work had run to its end. */
+#define IPMPI_BEGUN_ENDED (UINT64_C(1) << 63)
+
+enum ipmpi_exit_flag {
+    IPMPI_EXIT_COUNTED = 1,   /* `begun` is known */
+    IPMPI_EXIT_NO_MEMORY = 2, /* the kernel has killed for lack of memory, on
+                               * this host and during the rank's life */
+};
+
 /* How a rank ended, as its nanny saw it. */
 struct ipmpi_exit_notice {
     int32_t rank;
     int32_t pid;
     int32_t wait_status; /* as of waitpid(); -1: not known */
+    uint32_t flags;      /* enum ipmpi_exit_flag */
     char host[64];
+    struct ipmpi_begun begun;
 };
 
 typedef void ipmpi_notice_fn(void *ctx, const struct ipmpi_exit_notice *notice);

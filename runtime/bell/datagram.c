@@ -53,12 +53,21 @@ void ipmpi_datagram_fill(struct ipmpi_datagram *datagram, uint32_t kind,
     datagram->id = id;
 }
 
+size_t ipmpi_datagram_len(uint32_t kind)
+{
+    return kind == IPMPI_DATAGRAM_NOTICE
+               ? sizeof(struct ipmpi_datagram)
+               : offsetof(struct ipmpi_datagram, notice);
+}
+
 bool ipmpi_datagram_valid(const struct ipmpi_datagram *datagram, ssize_t len,
                           const uint8_t token[IPMPI_TOKEN_LEN])
 {
     unsigned differ = 0;
 
-    if (len != (ssize_t)sizeof(*datagram) || datagram->magic != MAGIC)
+    if (len < (ssize_t)offsetof(struct ipmpi_datagram, notice) ||
+        len != (ssize_t)ipmpi_datagram_len(datagram->kind) ||
+        datagram->magic != MAGIC)
         return false;
     for (int i = 0; i < IPMPI_TOKEN_LEN; i++) /* in constant time */
         differ |= (unsigned)(datagram->token[i] ^ token[i]);

@@ -5,6 +5,7 @@
 #define IPMPI_BELL_DATAGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@ enum ipmpi_datagram_kind {
     IPMPI_DATAGRAM_ACK,   /* answers the NOTICE or PROBE of the same id */
 };
 
-/* The machine's own layout: all processes of a job run one build. */
+/* The machine's own layout: all processes of a job run one build. Only a
+ * NOTICE is sent whole; the others end before `notice`. */
 struct ipmpi_datagram {
     uint32_t magic;
     uint32_t kind;
@@ -48,6 +50,9 @@ bool ipmpi_bell_same_host(const struct ipmpi_bell_address *a,
 
 void ipmpi_datagram_fill(struct ipmpi_datagram *datagram, uint32_t kind,
                          const uint8_t token[IPMPI_TOKEN_LEN], uint64_t id);
+
+/* How much of a datagram of this kind is sent. */
+size_t ipmpi_datagram_len(uint32_t kind);
 
 /* Is this a whole datagram of the job with this token? */
 bool ipmpi_datagram_valid(const struct ipmpi_datagram *datagram, ssize_t len,

@@ -80,7 +80,8 @@ static int ask(int fd, const struct ipmpi_datagram *question, int wait_ms)
     int pause_ms = REPEAT_FIRST_MS, refused = 0, left_ms;
 
     for (;;) {
-        bool dead = send(fd, question, sizeof(*question), MSG_NOSIGNAL) < 0 &&
+        bool dead = send(fd, question, ipmpi_datagram_len(question->kind),
+                         MSG_NOSIGNAL) < 0 &&
                     errno == ECONNREFUSED;
 
         left_ms = (int)((end_us - ipmpi_clock_now_us()) / 1000);

@@ -133,7 +133,13 @@ struct sender {
 };
 
 static const struct ipmpi_exit_notice sent = {
-    .rank = 3, .pid = 4711, .wait_status = 9, .host = "node7"};
+    .rank = 3,
+    .pid = 4711,
+    .wait_status = 9,
+    .flags = IPMPI_EXIT_COUNTED,
+    .host = "node7",
+    .begun = {.n = 2, .refs = {77 | IPMPI_BEGUN_ENDED, 78}},
+};
 
 static void *send_notice(void *ctx)
 {
@@ -257,6 +263,7 @@ static void strangers_are_ignored(void **state)
     } rows[] = {
         {"empty", token, 0, 0},
         {"short", token, 12, 0},
+        {"cut", token, offsetof(struct ipmpi_datagram, notice), 0},
         {"long", token, sizeof(struct ipmpi_datagram) + 1, 0},
         {"wrong token", wrong, sizeof(struct ipmpi_datagram), 0},
         {"wrong magic", token, sizeof(struct ipmpi_datagram), 1},
