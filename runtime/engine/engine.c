@@ -123,12 +123,19 @@ static int keep_strings(struct ipmpi_engine *engine)
 static int tell_nanny(struct ipmpi_engine *engine)
 {
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
+    int account_fd = -1;
 
     if (engine->link_fd < 0)
         return 0;
+    if (ipmpi_account_open(&engine->account) == 0)
+        account_fd = ipmpi_account_fd(engine->account);
+    else
+        ipmpi_log_warn("ENGINE-ACCOUNT",
+                       "no shared memory (%m): should this engine die, what "
+                       "it had begun is guessed");
     packet.rank = ipmpi_comm_number(engine->comm);
     packet.controller = *ipmpi_comm_address(engine->comm, 0);
-    return ipmpi_link_send(engine->link_fd, &packet);
+    return ipmpi_link_send_fd(engine->link_fd, &packet, account_fd);
 }
 
 static void fill_identity(struct ipmpi_engine *engine)
@@ -370,6 +377,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
     ipmpi_composer_destroy(&e->composer);
     ipmpi_key_destroy(&e->key);
     ipmpi_work_destroy(&e->started);
+    ipmpi_account_close(&e->account);
     ipmpi_controls_clear(&e->controls);
     ipmpi_cancels_clear(&e->cancels);
     ipmpi_outbox_destroy(&e->outbox);

@@ -13,6 +13,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/engine/output.h"
 #include "runtime/engine/sender.h"
+#include "runtime/process/account.h"
 
 /* Control requests, for one other thread of Python. */
 struct ipmpi_controls {
@@ -62,7 +63,8 @@ struct ipmpi_engine {
 
     /* main */
     struct ipmpi_work *started;
-    int32_t naborts; /* replies with IPMPI_REPLY_ABORT_QUEUED */
+    struct ipmpi_account *account; /* NULL: nobody would read it */
+    int32_t naborts;               /* replies with IPMPI_REPLY_ABORT_QUEUED */
 
     /* comm thread (main before it starts and after it ends) */
     struct ipmpi_comm *comm;

@@ -72,6 +72,8 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
     work = take_valid(engine);
     if (work == NULL)
         return IPMPI_EEMPTY;
+    if (work->kind != IPMPI_WORK_COMM) /* rank 0 has forgotten it already */
+        ipmpi_account_begin(engine->account, work->ref);
     work->started_us = ipmpi_clock_wall_us();
     work->next = engine->started;
     engine->started = work;
@@ -170,6 +172,7 @@ static int end_work(struct ipmpi_engine *engine, struct ipmpi_work *work,
         ipmpi_item_destroy(&reply);
         return IPMPI_ENOMEM;
     }
+    ipmpi_account_end(engine->account, work->ref);
     flush_output(engine);
     append(&reply, idle);
     ipmpi_outbox_post(engine->outbox, &reply);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/error.h"
+#include "runtime/process/attach.h"
 
 int ipmpi_link_fd(void)
 {
@@ -36,10 +37,17 @@ int ipmpi_link_pair(int *nanny_out, int *rank_out)
 
 int ipmpi_link_send(int fd, const struct ipmpi_link_packet *packet)
 {
+    return ipmpi_link_send_fd(fd, packet, -1);
+}
+
+int ipmpi_link_send_fd(int fd, const struct ipmpi_link_packet *packet,
+                       int attached)
+{
     ssize_t sent;
 
     do
-        sent = send(fd, packet, sizeof(*packet), MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = ipmpi_attach_send(fd, packet, sizeof(*packet), &attached,
+                                 attached >= 0, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent == (ssize_t)sizeof(*packet))
         return 0;
@@ -48,11 +56,23 @@ int ipmpi_link_send(int fd, const struct ipmpi_link_packet *packet)
 
 int ipmpi_link_receive(int fd, struct ipmpi_link_packet *packet_out)
 {
+    int attached;
+    int err = ipmpi_link_receive_fd(fd, packet_out, &attached);
+
+    if (err == 0 && attached >= 0)
+        close(attached);
+    return err;
+}
+
+int ipmpi_link_receive_fd(int fd, struct ipmpi_link_packet *packet_out,
+                          int *attached_out)
+{
     struct ipmpi_link_packet packet;
     ssize_t len;
 
     for (;;) {
-        len = recv(fd, &packet, sizeof(packet), MSG_DONTWAIT);
+        len = ipmpi_attach_receive(fd, &packet, sizeof(packet), attached_out,
+                                   MSG_DONTWAIT);
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0 && errno == EAGAIN)
@@ -61,6 +81,8 @@ int ipmpi_link_receive(int fd, struct ipmpi_link_packet *packet_out)
             return IPMPI_EDEAD;
         if (len == (ssize_t)sizeof(packet)) /* else not one of ours */
             break;
+        if (*attached_out >= 0)
+            close(*attached_out);
     }
     *packet_out = packet;
     return 0;

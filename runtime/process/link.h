@@ -14,7 +14,8 @@
 
 enum ipmpi_link_type {
     IPMPI_LINK_JOINED = 1, /* rank -> nanny: rank 0's bell and my rank; from
-                            * now on report my exit there */
+                            * now on report my exit there. An engine attaches
+                            * its account (account.h) */
     IPMPI_LINK_LEAVING,    /* rank -> nanny: I am about to exit in good order;
                             * `code` is the exit code to pass on */
     IPMPI_LINK_TERMINATE,  /* nanny -> rank: the job is told to end; `code` is
@@ -43,8 +44,16 @@ int ipmpi_link_pair(int *nanny_out, int *rank_out);
  * for long. IPMPI_EDEAD: it is gone. Any thread. */
 int ipmpi_link_send(int fd, const struct ipmpi_link_packet *packet);
 
+/* The same with a descriptor (lent; -1: none). */
+int ipmpi_link_send_fd(int fd, const struct ipmpi_link_packet *packet,
+                       int attached);
+
 /* Takes one packet if there is one: 0, IPMPI_EEMPTY, or IPMPI_EDEAD. Never
  * blocks. */
 int ipmpi_link_receive(int fd, struct ipmpi_link_packet *packet_out);
+
+/* The same; a descriptor that came along is the caller's, else -1. */
+int ipmpi_link_receive_fd(int fd, struct ipmpi_link_packet *packet_out,
+                          int *attached_out);
 
 #endif

@@ -29,6 +29,7 @@
 #include "runtime/base/log.h"
 #include "runtime/process/link.h"
 #include "runtime/process/nanny_state.h"
+#include "runtime/process/oom.h"
 
 void ipmpi_nanny_drop(int *fd)
 {
@@ -96,18 +97,22 @@ void ipmpi_nanny_take_signals(struct ipmpi_nanny *n)
 int ipmpi_nanny_take_packets(struct ipmpi_nanny *n)
 {
     struct ipmpi_link_packet packet;
-    int err = IPMPI_EDEAD;
+    int err = IPMPI_EDEAD, attached;
 
     while (n->link_fd >= 0 &&
-           (err = ipmpi_link_receive(n->link_fd, &packet)) == 0) {
+           (err = ipmpi_link_receive_fd(n->link_fd, &packet, &attached)) == 0) {
         if (packet.type == IPMPI_LINK_JOINED) {
             n->end.joined = true;
             n->job_rank = packet.rank;
             n->controller = packet.controller;
+            ipmpi_nanny_drop(&n->account_fd);
+            n->account_fd = attached;
+            attached = -1;
         } else if (packet.type == IPMPI_LINK_LEAVING) {
             n->end.leaving = true;
             n->end.leave_code = packet.code;
         }
+        ipmpi_nanny_drop(&attached);
     }
     if (err == IPMPI_EDEAD)
         ipmpi_nanny_drop(&n->link_fd);
@@ -269,6 +274,7 @@ int ipmpi_nanny_run(const struct ipmpi_nanny_task *task)
     struct ipmpi_nanny n = {.task = task,
                             .link_fd = -1,
                             .rank_end = -1,
+                            .account_fd = -1,
                             .zygote_fd = -1,
                             .pid_fd = -1,
                             .parent_fd = -1,
@@ -276,6 +282,7 @@ int ipmpi_nanny_run(const struct ipmpi_nanny_task *task)
                             .job_rank = ipmpi_place_number(task->place),
                             .state = IPMPI_NANNY_CALLING};
 
+    n.oom_kills = ipmpi_oom_kills();
     n.end.controller = ipmpi_place_is_controller(task->place);
     n.end.joined = ipmpi_place_is_added() && find_controller(&n.controller);
     if (ipmpi_signals_take(&n.signals, &n.signal_fd) != 0) {
@@ -290,6 +297,7 @@ int ipmpi_nanny_run(const struct ipmpi_nanny_task *task)
     ipmpi_nanny_kill_rank(&n, SIGKILL);
     ipmpi_nanny_drop(&n.link_fd);
     ipmpi_nanny_drop(&n.rank_end);
+    ipmpi_nanny_drop(&n.account_fd);
     ipmpi_nanny_drop(&n.pid_fd);
     ipmpi_nanny_drop(&n.zygote_fd);
     ipmpi_nanny_end_helper(&n);

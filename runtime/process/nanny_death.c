@@ -10,8 +10,10 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/process/account.h"
 #include "runtime/process/host.h"
 #include "runtime/process/link.h"
+#include "runtime/process/oom.h"
 
 void ipmpi_nanny_kill_rank(const struct ipmpi_nanny *n, int signal)
 {
@@ -62,6 +64,21 @@ void ipmpi_nanny_pass_on(const struct ipmpi_nanny *n, int signal)
         ipmpi_nanny_kill_rank(n, signal);
 }
 
+static uint32_t exit_flags(struct ipmpi_nanny *n)
+{
+    const int status = n->end.wait_status;
+    const bool killed =
+        status == -1 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    uint32_t flags = 0;
+
+    if (n->account_fd >= 0 &&
+        ipmpi_account_read(n->account_fd, &n->notice.begun) == 0)
+        flags |= IPMPI_EXIT_COUNTED;
+    if (killed && ipmpi_oom_kills() > n->oom_kills)
+        flags |= IPMPI_EXIT_NO_MEMORY;
+    return flags;
+}
+
 void ipmpi_nanny_start_mourning(struct ipmpi_nanny *n, pid_t pid)
 {
     memset(&n->notice, 0, sizeof(n->notice));
@@ -69,6 +86,7 @@ void ipmpi_nanny_start_mourning(struct ipmpi_nanny *n, pid_t pid)
     n->notice.rank = n->job_rank;
     n->notice.pid = pid;
     n->notice.wait_status = n->end.wait_status;
+    n->notice.flags = exit_flags(n);
     n->state = IPMPI_NANNY_MOURNING;
     n->deadline_us = 0;
 }

@@ -26,8 +26,8 @@ enum ipmpi_nanny_limit {
     IPMPI_PROBE_MS = 200,
     IPMPI_PROBE_PAUSE_MS = 1000,
     IPMPI_PROBE_SOON_MS = 50, /* between probes once the job ends */
-    IPMPI_PROBES_MOST = 60, /* unanswered: rank 0 is taken for gone */
-    IPMPI_HELPER_MS = 3000, /* for the zygote to end by itself */
+    IPMPI_PROBES_MOST = 60,   /* unanswered: rank 0 is taken for gone */
+    IPMPI_HELPER_MS = 3000,   /* for the zygote to end by itself */
 };
 
 enum ipmpi_nanny_state {
@@ -48,10 +48,11 @@ struct ipmpi_nanny {
     int64_t deadline_us; /* of CALLING and ENDING; next probe in MOURNING */
     int exit_code;
 
-    int link_fd;   /* -1: the rank has closed its end */
-    int rank_end;  /* the rank's end, until it is handed over; -1 */
-    int zygote_fd; /* -1: none, or gone */
-    bool asked;    /* the zygote has our request */
+    int link_fd;    /* -1: the rank has closed its end */
+    int rank_end;   /* the rank's end, until it is handed over; -1 */
+    int account_fd; /* of the rank, see account.h; -1: it has sent none */
+    int zygote_fd;  /* -1: none, or gone */
+    bool asked;     /* the zygote has our request */
     char zygote_name[IPMPI_ZYGOTE_NAME_CAP];
 
     pid_t rank_pid; /* 0: there is none (any more) */
@@ -63,6 +64,7 @@ struct ipmpi_nanny {
 
     bool reported;
     unsigned unanswered;
+    int64_t oom_kills;      /* of this host when the rank started */
     int64_t mourn_until_us; /* told to end: no longer than this; 0: not told */
     struct ipmpi_exit_notice notice;
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "runtime/base/error.h"
+#include "runtime/process/attach.h"
 #include "runtime/process/settings.h"
 
 enum { REQUEST_FDS = 6, ANSWER_LEN = 300, BACKLOG = 512 };
@@ -109,26 +110,6 @@ int ipmpi_zygote_connect(const char *name, int *fd_out)
     return 0;
 }
 
-static int send_fds(int fd, const char *text, const int fds[REQUEST_FDS])
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(REQUEST_FDS * sizeof(int))];
-    } control = {0};
-    struct iovec part = {(void *)text, strlen(text)};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(REQUEST_FDS * sizeof(int));
-    memcpy(CMSG_DATA(head), fds, REQUEST_FDS * sizeof(int));
-    return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? IPMPI_EDEAD : 0;
-}
-
 int ipmpi_zygote_request(int fd, int rank, int link_fd,
                          const struct ipmpi_signals *signals)
 {
@@ -140,23 +121,12 @@ int ipmpi_zygote_request(int fd, int rank, int link_fd,
                                       opened.standard[2], link_fd,
                                       opened.settings,    opened.directory};
 
-        err = send_fds(fd, "fork", fds);
+        if (ipmpi_attach_send(fd, "fork", 4, fds, REQUEST_FDS, MSG_NOSIGNAL) <
+            0)
+            err = IPMPI_EDEAD;
     }
     ipmpi_settings_close(&opened);
     return err;
-}
-
-/* Takes the descriptor that came with a packet, or -1. */
-static int attached_fd(struct msghdr *message)
-{
-    struct cmsghdr *head = CMSG_FIRSTHDR(message);
-    int fd;
-
-    if (head == NULL || head->cmsg_type != SCM_RIGHTS ||
-        head->cmsg_len < CMSG_LEN(sizeof(int)))
-        return -1;
-    memcpy(&fd, CMSG_DATA(head), sizeof(fd));
-    return fd;
 }
 
 static bool parse_answer(const char *text, struct ipmpi_zygote_answer *out)
@@ -180,20 +150,12 @@ static bool parse_answer(const char *text, struct ipmpi_zygote_answer *out)
 
 int ipmpi_zygote_receive(int fd, struct ipmpi_zygote_answer *out)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
     char text[ANSWER_LEN + 1];
-    struct iovec part = {text, ANSWER_LEN};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
     ssize_t len;
+    int pid_fd;
 
     do
-        len = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        len = ipmpi_attach_receive(fd, text, ANSWER_LEN, &pid_fd, MSG_DONTWAIT);
     while (len < 0 && errno == EINTR);
     if (len < 0 && errno == EAGAIN)
         return IPMPI_EEMPTY;
@@ -201,6 +163,6 @@ int ipmpi_zygote_receive(int fd, struct ipmpi_zygote_answer *out)
         return IPMPI_EDEAD;
     text[len] = '\0';
     memset(out, 0, sizeof(*out));
-    out->pid_fd = attached_fd(&message);
+    out->pid_fd = pid_fd;
     return parse_answer(text, out) ? 0 : IPMPI_EDEAD;
 }

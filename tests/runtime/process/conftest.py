@@ -171,7 +171,14 @@ class Job:
             return []
         rows = [line.split() for line in path.read_text().splitlines()]
         return [(int(rank), int(pid), int(status), host)
-                for rank, pid, status, host in rows]
+                for rank, pid, status, host, *_ in rows]
+
+    def accounts(self):
+        """[(flags, how many works were begun, the first one's ref)] of the
+        notices."""
+        rows = [line.split()[4:] for line in
+                (self.where / "notices").read_text().splitlines()]
+        return [(int(flags), int(n), int(ref, 16)) for flags, n, ref in rows]
 
     def ask_to_leave(self, *ranks, code=0):
         """Has stand-ins leave in good order; without arguments, all."""

@@ -3,6 +3,7 @@
 #include "runtime/process/link.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -72,6 +73,30 @@ static void a_full_link_does_not_block(void **state)
     CHECK_EQ(err, IPMPI_EFULL);
 }
 
+static void a_descriptor_travels_along(void **state)
+{
+    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED}, got;
+    int ends[2], fd;
+    char byte;
+
+    (void)state;
+    CHECK_EQ(pipe(ends), 0);
+    CHECK_EQ(ipmpi_link_send_fd(rank, &packet, ends[0]), 0);
+    CHECK_EQ(ipmpi_link_send_fd(rank, &packet, -1), 0);
+    CHECK_EQ(ipmpi_link_send_fd(rank, &packet, ends[0]), 0);
+    close(ends[0]);
+    CHECK_EQ(ipmpi_link_receive_fd(nanny, &got, &fd), 0);
+    CHECK_EQ(write(ends[1], "x", 1), 1);
+    CHECK_EQ(read(fd, &byte, 1), 1);
+    CHECK_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    CHECK_EQ(ipmpi_link_receive_fd(nanny, &got, &fd), 0);
+    CHECK_EQ(fd, -1);
+    CHECK_EQ(ipmpi_link_receive(nanny, &got), 0); /* does not keep it open */
+    CHECK_EQ(write(ends[1], "x", 1), -1);
+    close(ends[1]);
+}
+
 static void other_bytes_are_skipped(void **state)
 {
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_LEAVING}, got;
@@ -110,8 +135,10 @@ int main(void)
         TEST(packets_arrive_in_order),
         TEST(an_end_that_is_gone_is_dead),
         TEST(a_full_link_does_not_block),
+        TEST(a_descriptor_travels_along),
         TEST(other_bytes_are_skipped),
         TEST(the_rank_finds_its_end_in_the_environment),
     };
+    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

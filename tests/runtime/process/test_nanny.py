@@ -72,6 +72,7 @@ def test_a_killed_engine_is_reported_and_mourned(make_job, options):
         wait_for(job.notices, "a notice")
         assert job.notices() == [(2, facts[1]["pid"], signal.SIGKILL,
                                   socket.gethostname())]
+        assert job.accounts() == [(1, 1, 42)]  # counted; work 42 of rank 2
         assert job.nannies[2].poll() is None
         assert is_alive(facts[0]["pid"]) and is_alive(facts[2]["pid"])
         job.ask_to_leave(0, 1, 3)

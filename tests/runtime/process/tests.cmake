@@ -1,4 +1,5 @@
 ipmpi_test(runtime/process/test_link.c LIBS ipmpi_process)
+ipmpi_test(runtime/process/test_account.c LIBS ipmpi_process)
 ipmpi_test(runtime/process/test_vigil.c LIBS ipmpi_process)
 ipmpi_test(runtime/process/test_interfaces.c LIBS ipmpi_process)
 ipmpi_test(runtime/process/test_interpreter.c LIBS ipmpi_process)

@@ -29,8 +29,10 @@ static void hear(void *ctx, const struct ipmpi_exit_notice *notice)
     FILE *file = open_file("notices", "a");
 
     (void)ctx;
-    fprintf(file, "%d %d %d %s\n", notice->rank, notice->pid,
-            notice->wait_status, notice->host);
+    fprintf(file, "%d %d %d %s %u %llu %llx\n", notice->rank, notice->pid,
+            notice->wait_status, notice->host, notice->flags,
+            (unsigned long long)notice->begun.n,
+            (unsigned long long)notice->begun.refs[0]);
     fclose(file);
 }
 
