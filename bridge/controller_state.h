@@ -14,9 +14,8 @@
 
 /* An engine's end, heard of and not yet acted upon. */
 struct ipmpi_loss {
-    int rank;
     int64_t due_us;
-    char why[128];
+    struct ipmpi_exit_notice notice;
     struct ipmpi_loss *next;
 };
 

@@ -9,6 +9,7 @@
 #include "bridge/schedulers/dispatch.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/process/verdict.h"
 
 int ipmpi_engines_welcome(struct ipmpi_hub *hub,
                           const struct ipmpi_welcome *welcome, int rank, int id)
@@ -154,40 +155,60 @@ static void hide(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 }
 
 /* Its work goes back to who gave it. */
-static void forget(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+static void forget(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                   const struct ipmpi_exit_notice *notice)
 {
-    ipmpi_dispatch_engine_lost(hub, engine);
+    ipmpi_dispatch_engine_lost(hub, engine, notice);
     ipmpi_registry_remove(&hub->registry, &engine);
 }
 
-void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why)
+void ipmpi_engines_describe_end(const struct ipmpi_exit_notice *notice,
+                                char *out, size_t cap)
+{
+    size_t at;
+
+    ipmpi_verdict_describe(notice->wait_status, out, cap);
+    at = strlen(out);
+    if (notice->flags & IPMPI_EXIT_NO_MEMORY)
+        snprintf(out + at, cap - at,
+                 ", probably by the kernel, which ran out of memory");
+}
+
+void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
+                        const struct ipmpi_exit_notice *notice)
 {
     struct ipmpi_engine *engine = ipmpi_registry_by_rank(&hub->registry, rank);
 
     if (engine == NULL)
         return;
-    if (why != NULL)
+    if (notice != NULL) {
+        ipmpi_engines_describe_end(notice, engine->end, sizeof(engine->end));
         ipmpi_log_warn("ENGINE-LOST",
                        "engine %d (rank %d on %s, pid %d) %s; "
                        "the others go on",
-                       engine->id, rank, engine->host, engine->pid, why);
-    else
+                       engine->id, rank, engine->host, engine->pid,
+                       engine->end);
+    } else {
+        strcpy(engine->end, "has left");
         ipmpi_log_info("ENGINE-LEFT", "engine %d (rank %d on %s) has left",
                        engine->id, rank, engine->host);
+    }
     if (ipmpi_engine_is_known(engine))
         ipmpi_hub_notify_unregistration(hub, engine);
     hide(hub, engine);
-    forget(hub, engine);
+    forget(hub, engine, notice);
 }
 
 void ipmpi_engines_forget(struct ipmpi_hub *hub)
 {
     struct ipmpi_engine *engine, *next;
 
-    HASH_ITER(by_id, hub->registry.by_id, engine, next)
+    HASH_ITER (by_id, hub->registry.by_id, engine, next)
         hide(hub, engine);
-    HASH_ITER(by_id, hub->registry.by_id, engine, next)
-        forget(hub, engine);
+    HASH_ITER (by_id, hub->registry.by_id, engine, next) {
+        strcpy(engine->end, "ended with the job");
+        forget(hub, engine, NULL);
+    }
 }
 
 void ipmpi_engines_say_bye(struct ipmpi_hub *hub, int nranks)

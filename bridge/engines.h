@@ -23,10 +23,15 @@ int ipmpi_engines_welcome(struct ipmpi_hub *hub,
 void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,
                            struct ipmpi_frames *frames);
 
-/* The engine of this rank is gone (`why`: a clause for the log, or NULL if it
- * left in good order). Unknown ranks are ignored. Everything it sent must have
- * been received before. */
-void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank, const char *why);
+/* A clause that says how a rank ended: "was killed by signal 9 (Killed)". */
+void ipmpi_engines_describe_end(const struct ipmpi_exit_notice *notice,
+                                char *out, size_t cap);
+
+/* The engine of this rank is gone (notice NULL: it left in good order).
+ * Unknown ranks are ignored. Everything it sent must have been received
+ * before. */
+void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
+                        const struct ipmpi_exit_notice *notice);
 
 /* Forgets all engines and what they had to do: the job ends, and its clients
  * have been told. */

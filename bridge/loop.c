@@ -78,20 +78,6 @@ void ipmpi_controller_set_outlets(struct ipmpi_controller *c)
 
 /* --- engines that end ------------------------------------------------ */
 
-static void describe(const struct ipmpi_exit_notice *notice, char *out,
-                     size_t cap)
-{
-    const int status = notice->wait_status;
-
-    if (status != -1 && WIFSIGNALED(status))
-        snprintf(out, cap, "was killed by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else if (status != -1 && WIFEXITED(status))
-        snprintf(out, cap, "exited with code %d", WEXITSTATUS(status));
-    else
-        snprintf(out, cap, "ended");
-}
-
 /* An engine ended. What it sent before may still be on its way through MPI:
  * the loss is acted upon when nothing more comes, and a little later. */
 static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
@@ -104,9 +90,8 @@ static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
     loss = calloc(1, sizeof(*loss));
     if (loss == NULL)
         return;
-    loss->rank = notice->rank;
+    loss->notice = *notice;
     loss->due_us = now_us(NULL) + LOSS_GRACE_US;
-    describe(notice, loss->why, sizeof(loss->why));
     LL_APPEND(c->losses, loss);
 }
 
@@ -114,11 +99,13 @@ static void act_on_losses(struct ipmpi_controller *c)
 {
     while (c->losses != NULL && c->losses->due_us <= now_us(NULL)) {
         struct ipmpi_loss *loss = c->losses;
+        char why[192];
 
         LL_DELETE(c->losses, loss);
-        ipmpi_comm_mark_dead(c->comm, loss->rank);
-        ipmpi_engines_lost(&c->hub, loss->rank, loss->why);
-        ipmpi_spawner_lost(c, loss->rank, loss->why);
+        ipmpi_engines_describe_end(&loss->notice, why, sizeof(why));
+        ipmpi_comm_mark_dead(c->comm, loss->notice.rank);
+        ipmpi_engines_lost(&c->hub, loss->notice.rank, &loss->notice);
+        ipmpi_spawner_lost(c, loss->notice.rank, why);
         free(loss);
     }
 }

@@ -34,6 +34,13 @@ struct ipmpi_reply {
     struct ipmpi_frames parts;
 };
 
+/* How far a job had come at an engine that is gone. */
+enum ipmpi_progress {
+    IPMPI_NOT_BEGUN, /* as if never sent */
+    IPMPI_BEGUN,
+    IPMPI_ENDED, /* run to its end, but its reply is lost */
+};
+
 /* The scheduler that a job belongs to. Both calls take the job over; it is
  * detached from every engine. */
 struct ipmpi_job_owner {
@@ -42,9 +49,9 @@ struct ipmpi_job_owner {
     /* The job has its outcome. The reply is lent, its parts may be moved. */
     void (*decided)(struct ipmpi_hub *hub, struct ipmpi_job *job,
                     struct ipmpi_engine *engine, struct ipmpi_reply *reply);
-    /* The engine that had it is gone; `started` tells whether it had begun. */
+    /* The engine that had it is gone; engine->end says how. */
     void (*lost)(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                 struct ipmpi_engine *engine, bool started);
+                 struct ipmpi_engine *engine, enum ipmpi_progress progress);
 };
 
 enum ipmpi_job_state {
@@ -62,7 +69,8 @@ struct ipmpi_job {
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
-    bool started; /* the engine said that it runs it */
+    bool started;                /* the engine said that it runs it */
+    bool aborted;                /* the engine was asked to drop it */
     struct ipmpi_engine *engine; /* unless HELD */
     void *data;                  /* the owner's */
     struct ipmpi_job *prev, *next;

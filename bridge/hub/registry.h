@@ -33,6 +33,7 @@ struct ipmpi_engine {
     char uuid[IPMPI_UUID_LEN + 1];
     char host[64];
     char python[16];
+    char end[192]; /* a clause: how it ended; empty while it lives */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
      * order of arrival, and sent but not answered. */
     struct ipmpi_job *waiting, *sent;

@@ -17,6 +17,7 @@ static void ask_engine(struct ipmpi_hub *hub, struct ipmpi_job *job)
     };
     struct ipmpi_frames refs = {0};
 
+    job->aborted = true;
     if (ipmpi_frames_add_copy(&refs, &job->ref, sizeof(job->ref)) == 0)
         ipmpi_hub_tell_engine(hub, job->engine, &head, &refs);
 }

@@ -14,6 +14,7 @@
 #include "bridge/schedulers/graph.h"
 #include "bridge/schedulers/outcomes.h"
 #include "bridge/schedulers/queues.h"
+#include "bridge/schedulers/reckoning.h"
 #include "bridge/schedulers/task.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -279,14 +280,17 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 }
 
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                 struct ipmpi_engine *engine, bool started)
+                 struct ipmpi_engine *engine, enum ipmpi_progress progress)
 {
     struct ipmpi_task *task = job->data;
-    char text[256];
+    char text[512];
 
     unassign(hub->balanced, task, engine);
-    if (!started) {
-        try_to_run(hub, task); /* it had not begun: as if never sent */
+    if (progress == IPMPI_NOT_BEGUN) {
+        if (job->aborted) /* the engine's answer to that is lost with it */
+            ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
+        else
+            try_to_run(hub, task);
         return;
     }
     if (task->retries_left > 0) {
@@ -294,8 +298,7 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
         try_elsewhere(hub, task, engine);
         return;
     }
-    snprintf(text, sizeof(text), "Engine b'%s' died while running task '%s'",
-             engine->uuid, job->msg_id);
+    ipmpi_reckoning_describe(job, engine, progress, text, sizeof(text));
     fail(hub, task, engine, "EngineError", text);
 }
 

@@ -214,15 +214,14 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 }
 
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                 struct ipmpi_engine *engine, bool sent)
+                 struct ipmpi_engine *engine, enum ipmpi_progress progress)
 {
     struct share *share = job->data;
 
-    (void)engine;
-    (void)sent;
+    (void)progress;
     share->job = NULL;
     share->broadcast->broken = true;
-    fail_others(hub, share, "it died, or has left");
+    fail_others(hub, share, engine->end);
     close_share(hub, job);
 }
 

@@ -123,12 +123,12 @@ static void relay(struct ipmpi_hub *hub, struct ipmpi_job *job,
 }
 
 static void lose(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                 struct ipmpi_engine *engine, bool sent)
+                 struct ipmpi_engine *engine, enum ipmpi_progress progress)
 {
-    char text[64];
+    char text[256];
 
-    (void)sent;
-    snprintf(text, sizeof(text), "Engine %d has left", engine->id);
+    (void)progress;
+    snprintf(text, sizeof(text), "Engine %d %s", engine->id, engine->end);
     ipmpi_dispatch_decide(hub, job, engine, "EngineError", text);
 }
 

@@ -7,6 +7,7 @@
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/reckoning.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
@@ -26,14 +27,12 @@ static void relay(struct ipmpi_hub *hub, struct ipmpi_job *job,
 /* The client itself fails what it sent to an engine that left (compat 4): a
  * reply of ours would be its second. Other clients ask the database. */
 static void note_loss(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                      struct ipmpi_engine *engine, bool started)
+                      struct ipmpi_engine *engine, enum ipmpi_progress progress)
 {
     struct ipmpi_reply reply;
-    char text[256];
+    char text[512];
 
-    (void)started;
-    snprintf(text, sizeof(text), "Engine %d died while running task '%s'",
-             engine->id, job->msg_id);
+    ipmpi_reckoning_describe(job, engine, progress, text, sizeof(text));
     if (ipmpi_hub_make_reply(hub, job, engine, "EngineError", text, &reply) ==
         0)
         ipmpi_records_finished(hub, job, engine, &reply);

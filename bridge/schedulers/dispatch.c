@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "bridge/hub/records.h"
+#include "bridge/schedulers/reckoning.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
@@ -195,22 +196,21 @@ void ipmpi_dispatch_decide(struct ipmpi_hub *hub, struct ipmpi_job *job,
     ipmpi_frames_clear(&reply.parts);
 }
 
-/* The oldest job in flight counts as started though its engine never said so:
- * what it said last may have died with it, and a task that kills its engine
- * must not be given to the next one, and the next. */
 void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
-                                struct ipmpi_engine *engine)
+                                struct ipmpi_engine *engine,
+                                const struct ipmpi_exit_notice *notice)
 {
-    bool oldest = true;
+    struct ipmpi_reckoning reckoning;
 
+    ipmpi_reckoning_begin(&reckoning, hub, engine, notice);
     while (engine->sent != NULL || engine->waiting != NULL) {
-        const bool sent = engine->sent != NULL;
-        struct ipmpi_job *job = sent ? engine->sent : engine->waiting;
-        const bool started = job->started || (sent && oldest && in_window(job));
+        struct ipmpi_job *job =
+            engine->sent != NULL ? engine->sent : engine->waiting;
+        enum ipmpi_progress progress = IPMPI_NOT_BEGUN;
 
         if (in_window(job))
-            oldest = false;
+            progress = ipmpi_reckon(&reckoning, job);
         detach(job);
-        job->owner->lost(hub, job, engine, started);
+        job->owner->lost(hub, job, engine, progress);
     }
 }

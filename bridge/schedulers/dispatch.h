@@ -8,6 +8,7 @@
 #define IPMPI_SCHEDULERS_DISPATCH_H
 
 #include "bridge/hub/hub.h"
+#include "runtime/bell/bell.h"
 
 /* Queues a HELD job at an engine; order of calls is order of execution. Its
  * owner hears of it again by `decided` or `lost`. */
@@ -30,9 +31,10 @@ void ipmpi_dispatch_decide(struct ipmpi_hub *hub, struct ipmpi_job *job,
                            struct ipmpi_engine *engine, const char *ename,
                            const char *evalue);
 
-/* The engine is gone: its jobs go back to their owners by `lost`, oldest
- * first. */
+/* The engine is gone (notice as in reckoning.h): its jobs go back to their
+ * owners by `lost`, oldest first. */
 void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
-                                struct ipmpi_engine *engine);
+                                struct ipmpi_engine *engine,
+                                const struct ipmpi_exit_notice *notice);
 
 #endif

@@ -102,7 +102,27 @@ struct ipmpi_engine *fake_engine(struct fake_hub *fake)
 
 void fake_engine_dies(struct fake_hub *fake, int id)
 {
-    ipmpi_engines_lost(&fake->hub, id + 1, "was killed");
+    const struct ipmpi_exit_notice notice = {.rank = id + 1, .wait_status = -1};
+
+    ipmpi_engines_lost(&fake->hub, id + 1, &notice);
+}
+
+void fake_engine_killed(struct fake_hub *fake, int id, uint64_t n,
+                        const uint64_t *refs)
+{
+    struct ipmpi_exit_notice notice = {.rank = id + 1,
+                                       .wait_status = 9,
+                                       .flags = IPMPI_EXIT_COUNTED,
+                                       .begun.n = n};
+
+    for (uint64_t i = 0; i < n; i++)
+        notice.begun.refs[i % IPMPI_BEGUN_CAP] = refs[i];
+    ipmpi_engines_lost(&fake->hub, id + 1, &notice);
+}
+
+uint64_t fake_ref(struct fake_hub *fake, const char *msg_id)
+{
+    return ipmpi_job_by_id(&fake->hub.ledger, msg_id)->ref;
 }
 
 struct ipmpi_request *fake_request(struct fake_hub *fake, const char *msg_type,

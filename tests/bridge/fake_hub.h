@@ -27,8 +27,15 @@ void fake_hub_close(struct fake_hub *fake);
 /* An engine (rank = id + 1) joins and is ready. */
 struct ipmpi_engine *fake_engine(struct fake_hub *fake);
 
-/* The engine dies: what rank 0 does then. */
+/* The engine dies, and nobody can tell what it had begun. */
 void fake_engine_dies(struct fake_hub *fake, int id);
+
+/* The same, and its nanny tells what it had begun; refs may be NULL. */
+void fake_engine_killed(struct fake_hub *fake, int id, uint64_t n,
+                        const uint64_t *refs);
+
+/* The number of an undecided job. */
+uint64_t fake_ref(struct fake_hub *fake, const char *msg_id);
 
 /* A request of this msg_id; the caller owns one share. metadata and content
  * NULL: {}. ident NULL: none. */
