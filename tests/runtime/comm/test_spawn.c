@@ -1,8 +1,10 @@
 /* Worlds that are added to a job: the test's rank 0 spawns the test itself,
  * twice; the new ranks answer what they are sent, small and large, and end
- * with the job. Spawned ranks know themselves by their argument. */
+ * with the job. Spawned ranks know themselves by their argument. Worlds reach
+ * each other by TCP, so this chooses its interface as a nanny does. */
 #include <unistd.h>
 
+#include "runtime/process/interfaces.h"
 #include "tests/runtime/comm/job.h"
 
 #define LARGE ((size_t)5 * 1024 * 1024)
@@ -126,6 +128,8 @@ int main(int argc, char **argv)
     const ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
     self[len > 0 ? len : 0] = '\0';
+    if (ipmpi_interface_set(false) != 0)
+        return 1;
     if (argc > 1 && strcmp(argv[1], "spawned") == 0)
         return be_spawned();
     return cmocka_run_group_tests(tests, job_open, job_close);

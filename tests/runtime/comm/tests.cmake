@@ -7,7 +7,8 @@ ipmpi_test(runtime/comm/test_remote.c LIBS ipmpi_comm MPI::MPI_C NP 2 3)
 ipmpi_test(runtime/comm/test_corrupt.c LIBS ipmpi_comm MPI::MPI_C NP 2 3)
 ipmpi_test(runtime/comm/test_memory.c LIBS ipmpi_comm NP 1 FAULT)
 ipmpi_test(runtime/comm/test_version.c LIBS ipmpi_comm NP 1 2)
-ipmpi_test(runtime/comm/test_spawn.c LIBS ipmpi_comm MPI::MPI_C NP 1 2)
+ipmpi_test(runtime/comm/test_spawn.c LIBS ipmpi_comm ipmpi_process MPI::MPI_C
+           NP 1 2)
 ipmpi_test(runtime/comm/test_dead.c LIBS ipmpi_comm NP 2 3)
 set_tests_properties(runtime_comm_test_dead_np2 runtime_comm_test_dead_np3
     PROPERTIES PASS_REGULAR_EXPRESSION "survived"
