@@ -42,7 +42,8 @@ for dir in runtime/*; do
 done
 never runtime/base runtime/process runtime/comm runtime/tasks \
     runtime/engine runtime/python runtime/message
-never runtime/tasks runtime/comm runtime/engine runtime/python
+never runtime/tasks runtime/bell runtime/process runtime/comm runtime/engine \
+    runtime/python runtime/message
 never collectives bridge launch
 never bridge launch
 never launch bridge collectives

@@ -1,0 +1,367 @@
+/* Every cell of the stealer's table, and a whole world of stealers that shares
+ * out a pile of work and then falls silent. */
+#include "runtime/tasks/stealer.h"
+
+#include <stdlib.h>
+
+#include "tests/check.h"
+
+/* ---- one stealer, whose actions are written down -------------------- */
+
+struct diary {
+    char did[256];
+    size_t gives; /* what give() returns */
+};
+
+static void note(struct diary *diary, char what, int whom)
+{
+    const size_t at = strlen(diary->did);
+
+    CHECK(at + 4 < sizeof(diary->did));
+    diary->did[at] = what;
+    diary->did[at + 1] = (char)('0' + whom);
+}
+
+static void ask(void *ctx, int victim)
+{
+    note(ctx, 'a', victim);
+}
+
+static void refuse(void *ctx, int thief)
+{
+    note(ctx, 'r', thief);
+}
+
+static size_t give(void *ctx, int thief)
+{
+    struct diary *diary = ctx;
+
+    note(ctx, 'g', thief);
+    return diary->gives;
+}
+
+static void wake(void *ctx, int member)
+{
+    note(ctx, 'w', member);
+}
+
+static void quiet(void *ctx)
+{
+    note(ctx, 'q', 0);
+}
+
+static void did(struct diary *diary, const char *expected)
+{
+    CHECK_STR(diary->did, expected);
+    memset(diary->did, 0, sizeof(diary->did));
+}
+
+/* Member 0 of three, all alike. */
+static struct ipmpi_seating *begin(struct ipmpi_stealer *stealer,
+                                   struct diary *diary)
+{
+    const struct ipmpi_seat seats[3] = {{1, 0, 0}, {1, 0, 0}, {2, 0, 0}};
+    const struct ipmpi_steal_actions actions = {diary, ask,  refuse,
+                                                give,  wake, quiet};
+    struct ipmpi_seating *seating = NULL;
+
+    memset(diary, 0, sizeof(*diary));
+    CHECK_EQ(ipmpi_seating_create(seats, 3, &seating), 0);
+    ipmpi_stealer_init(stealer, &actions, seating, 0, 1);
+    return seating;
+}
+
+static void a_search(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    ipmpi_stealer_dry(&s); /* no hint: nobody is asked */
+    did(&diary, "");
+    ipmpi_stealer_fed(&s);
+    ipmpi_stealer_hint(&s);
+    did(&diary, "");
+    ipmpi_stealer_dry(&s);
+    ipmpi_stealer_dry(&s); /* one question at a time */
+    did(&diary, "a1");
+    ipmpi_stealer_refused(&s, 2); /* nobody asked that one */
+    did(&diary, "");
+    ipmpi_stealer_refused(&s, 1);
+    did(&diary, "a2");
+    ipmpi_stealer_refused(&s, 2);
+    did(&diary, "q0");
+    CHECK_EQ(s.state, IPMPI_STEALER_QUIET);
+    ipmpi_stealer_dry(&s); /* silence */
+    did(&diary, "");
+    CHECK_EQ(s.nasked, 2);
+    ipmpi_seating_destroy(&seating);
+}
+
+static void success(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    ipmpi_stealer_hint(&s);
+    ipmpi_stealer_dry(&s);
+    ipmpi_stealer_got(&s, 1, 3);
+    CHECK_EQ(s.state, IPMPI_STEALER_FED);
+    ipmpi_stealer_dry(&s); /* there may be more: near ones first again */
+    did(&diary, "a1a1");
+    ipmpi_seating_destroy(&seating);
+}
+
+/* Work comes by another way while an answer is awaited. */
+static void fed_meanwhile(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    ipmpi_stealer_hint(&s);
+    ipmpi_stealer_dry(&s);
+    ipmpi_stealer_fed(&s);
+    ipmpi_stealer_dry(&s); /* still waits for the answer */
+    did(&diary, "a1");
+    ipmpi_stealer_fed(&s);
+    ipmpi_stealer_refused(&s, 1);
+    did(&diary, "");
+    CHECK_EQ(s.state, IPMPI_STEALER_FED);
+    ipmpi_seating_destroy(&seating);
+}
+
+static void woken(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    ipmpi_stealer_woken(&s, 2);
+    did(&diary, "a2");
+    ipmpi_stealer_woken(&s, 1); /* next, before all others */
+    ipmpi_stealer_refused(&s, 2);
+    did(&diary, "a1");
+    ipmpi_stealer_got(&s, 1, 1);
+    ipmpi_stealer_woken(&s, 2); /* busy: later */
+    did(&diary, "");
+    ipmpi_stealer_dry(&s);
+    did(&diary, "a2");
+    ipmpi_seating_destroy(&seating);
+}
+
+static void deaths(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    ipmpi_stealer_hint(&s);
+    ipmpi_stealer_dry(&s);
+    ipmpi_stealer_died(&s, 1); /* will not answer */
+    did(&diary, "a1a2");
+    ipmpi_stealer_died(&s, 2);
+    did(&diary, "q0");
+    ipmpi_stealer_surplus(&s); /* nobody is left to be woken */
+    did(&diary, "");
+    ipmpi_seating_destroy(&seating);
+}
+
+static void victims(void **state)
+{
+    struct ipmpi_stealer s;
+    struct diary diary;
+    struct ipmpi_seating *seating = begin(&s, &diary);
+
+    (void)state;
+    diary.gives = 2;
+    ipmpi_stealer_asked(&s, 1);
+    did(&diary, "g1");
+    CHECK_EQ(s.ngiven, 2);
+    ipmpi_stealer_surplus(&s); /* lifelines: 0 is tied to 1 and 2 */
+    did(&diary, "w1w2");
+    ipmpi_stealer_surplus(&s); /* each once */
+    did(&diary, "");
+    diary.gives = 0;
+    ipmpi_stealer_asked(&s, 2);
+    ipmpi_stealer_asked(&s, 2);
+    did(&diary, "g2r2g2r2");
+    ipmpi_stealer_surplus(&s);
+    did(&diary, "w2");
+    s.off = true;
+    ipmpi_stealer_asked(&s, 1);
+    did(&diary, "r1");
+    ipmpi_seating_destroy(&seating);
+}
+
+static void many_lifelines(void **state)
+{
+    struct ipmpi_lifelines lifelines;
+
+    (void)state;
+    ipmpi_lifelines_init(&lifelines, 5, 7); /* 4, 7 is not there, 1 */
+    CHECK_EQ(lifelines.n, 2);
+    for (int i = 0; i < 2 * IPMPI_LIFELINES_CAP; i++)
+        ipmpi_lifelines_tie(&lifelines, i);
+    CHECK_EQ(lifelines.n, IPMPI_LIFELINES_CAP);
+    ipmpi_lifelines_cut(&lifelines, IPMPI_LIFELINES_CAP);
+    CHECK_EQ(ipmpi_lifelines_next(&lifelines), IPMPI_LIFELINES_CAP + 1);
+}
+
+/* ---- a world -------------------------------------------------------- */
+
+enum { MEMBERS = 37, TASKS = 20000, MESSAGES_CAP = 1 << 16 };
+
+struct member {
+    struct ipmpi_stealer stealer;
+    int number;
+    int waiting, done;
+};
+
+struct message {
+    char what; /* s: steal, e: empty, l: loot, w: wake */
+    int from, to, n;
+};
+
+static struct member members[MEMBERS];
+static struct message messages[MESSAGES_CAP];
+static int first_message, n_messages, n_quiet;
+
+static void post(char what, const struct member *from, int to, int n)
+{
+    CHECK(n_messages < MESSAGES_CAP);
+    messages[n_messages++] = (struct message){what, from->number, to, n};
+}
+
+static void world_ask(void *ctx, int victim)
+{
+    post('s', ctx, victim, 0);
+}
+
+static void world_refuse(void *ctx, int thief)
+{
+    post('e', ctx, thief, 0);
+}
+
+static size_t world_give(void *ctx, int thief)
+{
+    struct member *m = ctx;
+    const int n = m->waiting / 2;
+
+    if (n > 0)
+        post('l', m, thief, n);
+    m->waiting -= n;
+    return (size_t)n;
+}
+
+static void world_wake(void *ctx, int who)
+{
+    post('w', ctx, who, 0);
+}
+
+static void world_quiet(void *ctx)
+{
+    (void)ctx;
+    n_quiet++;
+}
+
+static void deliver(const struct message *message)
+{
+    struct member *m = &members[message->to];
+
+    switch (message->what) {
+    case 's':
+        ipmpi_stealer_asked(&m->stealer, message->from);
+        break;
+    case 'e':
+        ipmpi_stealer_refused(&m->stealer, message->from);
+        break;
+    case 'w':
+        ipmpi_stealer_woken(&m->stealer, message->from);
+        break;
+    default:
+        m->waiting += message->n;
+        ipmpi_stealer_got(&m->stealer, message->from, (size_t)message->n);
+    }
+}
+
+static void work(struct member *m)
+{
+    if (m->waiting > 1)
+        ipmpi_stealer_surplus(&m->stealer);
+    if (m->waiting > 0) {
+        m->waiting--;
+        m->done++;
+    } else {
+        ipmpi_stealer_dry(&m->stealer);
+    }
+}
+
+/* All tasks begin at one member; a task takes as long as ten messages. */
+static void a_pile_is_shared_out(void **state)
+{
+    struct ipmpi_seat seats[MEMBERS];
+    struct ipmpi_seating *seating = NULL;
+    int done = 0, turns = 0, idle = 0;
+
+    (void)state;
+    for (int i = 0; i < MEMBERS; i++)
+        seats[i] = (struct ipmpi_seat){(uint64_t)(i / 8), 0, i / 4};
+    CHECK_EQ(ipmpi_seating_create(seats, MEMBERS, &seating), 0);
+    for (int i = 0; i < MEMBERS; i++) {
+        const struct ipmpi_steal_actions actions = {&members[i],  world_ask,
+                                                    world_refuse, world_give,
+                                                    world_wake,   world_quiet};
+
+        members[i].number = i;
+        ipmpi_stealer_init(&members[i].stealer, &actions, seating, i,
+                           (unsigned)i);
+    }
+    members[MEMBERS - 1].waiting = TASKS;
+    while (done < TASKS || first_message < n_messages) {
+        const int until = n_messages;
+
+        CHECK(++turns < 100000);
+        while (first_message < until)
+            deliver(&messages[first_message++]);
+        done = 0;
+        for (int i = 0; i < MEMBERS; i++) {
+            if ((turns + i) % 10 == 0 || members[i].waiting == 0)
+                work(&members[i]);
+            done += members[i].done;
+        }
+    }
+    CHECK_EQ(done, TASKS);
+    for (int i = 0; i < MEMBERS; i++)
+        idle += members[i].done == 0;
+    CHECK_EQ(idle, 0);
+    CHECK(turns < 10 * TASKS / MEMBERS * 5 / 4); /* 80 % of the ideal */
+    CHECK(n_messages < TASKS); /* where a task is sent, it costs two */
+    /* then silence: dry members ask nobody */
+    for (int i = 0; i < 10 * MEMBERS; i++)
+        work(&members[i % MEMBERS]);
+    CHECK_EQ(first_message, n_messages);
+    ipmpi_seating_destroy(&seating);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_search),
+        cmocka_unit_test(success),
+        cmocka_unit_test(fed_meanwhile),
+        cmocka_unit_test(woken),
+        cmocka_unit_test(deaths),
+        cmocka_unit_test(victims),
+        cmocka_unit_test(many_lifelines),
+        cmocka_unit_test(a_pile_is_shared_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
