@@ -3,34 +3,34 @@
  * of the committed generation asks for: one daemon of Open MPI, or mpirun if
  * it leads. It takes in orphans and answers TERM with an orderly end.
  *
- * Invariant: nobody who has not proved to know the job's secret (or to be the
- * launcher whose public key we were given) gets more than the handshake.
- * Threads:   one loop; it sleeps in poll. */
+ * Threads: one loop; it sleeps in poll. */
 #include "launch/agent/agent.h"
 
 #include <argp.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "launch/agent/dir.h"
+#include "launch/agent/generation.h"
+#include "launch/agent/job.h"
+#include "launch/agent/news.h"
+#include "launch/agent/output.h"
+#include "launch/agent/peers.h"
 #include "launch/agent/reap.h"
 #include "launch/verb.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
-enum { DEFAULT_PORT = 7070, LOCAL_TEXT = 512, BACKLOG_MAX = 1024 * 1024 };
+enum { DEFAULT_PORT = 7070, LOCAL_TEXT = 512 };
 
 static const struct argp_option options[] = {
     {"job", 'j', "NAME", 0, "the job that may use this node (IPMPI_JOB)", 0},
@@ -89,187 +89,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
     return 0;
 }
 
-/* -- records to others ---------------------------------------------------- */
-
-void ipmpi_agent_send(struct ipmpi_peer *peer, uint8_t type, json_t *body)
-{
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-
-    if (text != NULL)
-        ipmpi_peer_put(peer, type, text, strlen(text));
-    free(text);
-    json_decref(body);
-}
-
-void ipmpi_agent_tell(struct agent *agent, uint8_t type, json_t *body)
-{
-    for (size_t i = 0; i < AGENT_PEERS; i++)
-        if (agent->peer[i].peer != NULL && agent->peer[i].offered)
-            ipmpi_agent_send(agent->peer[i].peer, type, json_incref(body));
-    json_decref(body);
-}
-
-struct ipmpi_peer *ipmpi_agent_rsh(struct agent *agent)
-{
-    for (size_t i = 0; i < AGENT_PEERS; i++)
-        if (agent->peer[i].peer != NULL && !agent->peer[i].launcher &&
-            ipmpi_peer_open(agent->peer[i].peer))
-            return agent->peer[i].peer;
-    return NULL;
-}
-
-static void offer(struct agent *agent, struct agent_peer *to)
-{
-    char address[IPMPI_CIDR_CAP] = "", network[IPMPI_CIDR_CAP] = "";
-    const char *task = getenv("MESOS_TASK_ID");
-    const struct agent_job *job = &agent->job;
-    struct sockaddr_storage local;
-
-    ipmpi_peer_local(to->peer, &local);
-    ipmpi_node_network((struct sockaddr *)&local, address, network);
-    to->offered = true;
-    ipmpi_agent_send(
-        to->peer, IPMPI_REC_OFFER,
-        json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:I, s:b, s:b, "
-                  "s:O?}",
-                  "version", IPMPI_VERSION, "mpi", agent->node.mpi, "hostname",
-                  agent->node.hostname, "slots", (int)agent->node.slots, "port",
-                  agent->port, "address", address, "network", network, "task",
-                  task ? task : "", "generation", (json_int_t)job->generation,
-                  "running", job->pid != 0, "leads",
-                  job->pid != 0 && job->leads, "job_end", agent->last_end));
-}
-
-/* -- connections ---------------------------------------------------------- */
-
-/* Which key must this initiator prove to hold? See session.h. */
-static int find_credentials(void *arg, const struct ipmpi_hello *hello,
-                            struct ipmpi_credentials *credentials_out)
-{
-    const struct agent *agent = arg;
-
-    if (strcmp(hello->job, agent->name) != 0)
-        return IPMPI_EAUTH;
-    if (hello->role == IPMPI_ROLE_LEADER) {
-        /* rsh of the leader: only of the generation that is committed. */
-        if (hello->mode != IPMPI_MODE_SECRET ||
-            agent->job.state != AGENT_COMMITTED || agent->job.leads ||
-            hello->generation != agent->job.generation)
-            return IPMPI_EAUTH;
-        credentials_out->key = agent->job.exec_key;
-    } else if (hello->mode == IPMPI_MODE_PUBLIC) {
-        if (!agent->has_public)
-            return IPMPI_EAUTH;
-        credentials_out->key = agent->public;
-    } else {
-        if (!agent->has_secret)
-            return IPMPI_EAUTH;
-        credentials_out->key = agent->secret;
-    }
-    return 0;
-}
-
-static void drop(struct agent *agent, struct agent_peer *place, int err)
-{
-    static struct ipmpi_log_limit limit;
-    const bool was_rsh = !place->launcher && ipmpi_peer_open(place->peer);
-
-    if (err != IPMPI_EDEAD)
-        ipmpi_log_limited(&limit, IPMPI_LOG_WARN, "AGENT-PEER",
-                          "%s: %s; dropped", ipmpi_peer_name(place->peer),
-                          ipmpi_strerror(err));
-    if (agent->job.asker == place->peer) {
-        agent->job.asker = NULL;
-        json_decref(agent->job.prepare);
-        agent->job.prepare = NULL;
-    }
-    ipmpi_peer_close(&place->peer);
-    place->launcher = place->offered = false;
-    if (was_rsh)
-        ipmpi_agent_job_rsh_lost(agent);
-}
-
-/* A place for a new connection. If all are taken a stranger's goes: one that
- * has not proved anything yet. */
-static struct agent_peer *find_place(struct agent *agent)
-{
-    for (size_t i = 0; i < AGENT_PEERS; i++)
-        if (agent->peer[i].peer == NULL)
-            return &agent->peer[i];
-    for (size_t i = 0; i < AGENT_PEERS; i++)
-        if (!ipmpi_peer_open(agent->peer[i].peer)) {
-            drop(agent, &agent->peer[i], IPMPI_EFULL);
-            return &agent->peer[i];
-        }
-    return NULL;
-}
-
-static void accept_peers(struct agent *agent)
-{
-    struct ipmpi_peer *peer;
-    struct agent_peer *place;
-
-    while (ipmpi_peer_accept(agent->listen_fd, find_credentials, agent,
-                             &peer) == 0) {
-        place = find_place(agent);
-        if (place == NULL)
-            ipmpi_peer_close(&peer);
-        else
-            place->peer = peer;
-    }
-}
-
-/* The launcher hands over the job's secret when we have none (public mode):
- * encrypted, to be forgotten by both with the job. */
-static void admit(struct agent *agent, struct agent_peer *from,
-                  const struct ipmpi_record *record)
-{
-    char hex[IPMPI_SECRET_HEX] = "";
-
-    if (record->len != IPMPI_SECRET_HEX - 1)
-        return;
-    memcpy(hex, record->body, record->len);
-    if (ipmpi_secret_from_hex(hex, &agent->secret) == 0)
-        agent->has_secret = true;
-    explicit_bzero(hex, sizeof(hex));
-    (void)from;
-}
-
-static void take_record(struct agent *agent, struct agent_peer *from,
-                        const struct ipmpi_record *record)
-{
-    if (from->launcher && record->type == IPMPI_REC_ADMIT) {
-        if (ipmpi_peer_hello(from->peer)->mode == IPMPI_MODE_PUBLIC)
-            admit(agent, from, record);
-        return;
-    }
-    ipmpi_agent_job_record(agent, from, record);
-}
-
-/* One turn of a connection: what came, what can leave, is it alive? */
-static void serve(struct agent *agent, struct agent_peer *place)
-{
-    struct ipmpi_record record;
-    int err = ipmpi_peer_turn(place->peer, agent->now_us);
-    int more = 0;
-
-    if (ipmpi_peer_open(place->peer)) {
-        place->launcher =
-            ipmpi_peer_hello(place->peer)->role == IPMPI_ROLE_LAUNCHER;
-        if (place->launcher && !place->offered)
-            offer(agent, place);
-        while ((more = ipmpi_peer_next(place->peer, &record)) == 0)
-            take_record(agent, place, &record);
-        if (more == IPMPI_EEMPTY)
-            more = 0;
-    }
-    if (err == 0)
-        err = more;
-    ipmpi_peer_flush(place->peer);
-    if (err != 0)
-        drop(agent, place, err);
-}
-
 /* -- local news, signals -------------------------------------------------- */
 
 static void take_local(struct agent *agent)
@@ -279,7 +98,7 @@ static void take_local(struct agent *agent)
 
     while ((got = recv(agent->local_fd, text, LOCAL_TEXT, MSG_DONTWAIT)) > 0) {
         text[got] = 0;
-        ipmpi_agent_job_local(agent, text);
+        ipmpi_agent_news_local(agent, text);
     }
 }
 
@@ -293,7 +112,7 @@ static void take_files(struct agent *agent)
             const struct inotify_event *event = (const void *)at;
 
             if (event->len > 0)
-                ipmpi_agent_job_file(agent, event->name);
+                ipmpi_agent_news_file(agent, event->name);
             at += sizeof(*event) + event->len;
         }
 }
@@ -322,19 +141,11 @@ static void take_signals(struct agent *agent)
 
 enum { AT_SIGNAL, AT_LISTEN, AT_LOCAL, AT_WATCH, AT_OUT, AT_ERR, AT_PEERS };
 
-static bool crowded(const struct agent *agent)
-{
-    for (size_t i = 0; i < AGENT_PEERS; i++)
-        if (agent->peer[i].peer != NULL &&
-            ipmpi_peer_backlog(agent->peer[i].peer) > BACKLOG_MAX)
-            return true;
-    return false;
-}
-
 static size_t fill(struct agent *agent, struct pollfd *item,
                    struct agent_peer **who, int64_t *next_us)
 {
-    const bool wait = crowded(agent); /* do not read what nobody takes */
+    const bool wait =
+        ipmpi_agent_crowded(agent); /* do not read what nobody takes */
     size_t n = AT_PEERS;
 
     item[AT_SIGNAL].fd = agent->signal_fd;
@@ -363,11 +174,14 @@ static void turn(struct agent *agent)
 {
     struct pollfd item[AT_PEERS + AGENT_PEERS];
     struct agent_peer *who[AT_PEERS + AGENT_PEERS];
-    int64_t next_us, wait_us;
+    int64_t next_us, wait_us, other_us;
     size_t n;
 
     agent->now_us = ipmpi_clock_now_us();
     next_us = ipmpi_agent_job_tick(agent);
+    other_us = ipmpi_agent_generation_tick(agent);
+    if (other_us < next_us)
+        next_us = other_us;
     if (agent->leaving && ipmpi_agent_job_idle(agent))
         return;
     n = fill(agent, item, who, &next_us);
@@ -380,7 +194,7 @@ static void turn(struct agent *agent)
     agent->now_us = ipmpi_clock_now_us();
     for (int i = 0; i < 2; i++)
         if (item[AT_OUT + i].revents && agent->job.out[i] >= 0)
-            ipmpi_agent_job_output(agent, i);
+            ipmpi_agent_output(agent, i);
     if (item[AT_LOCAL].revents)
         take_local(agent);
     if (item[AT_WATCH].revents)
@@ -389,9 +203,9 @@ static void turn(struct agent *agent)
         take_signals(agent);
     for (size_t i = AT_PEERS; i < n; i++)
         if (who[i]->peer != NULL)
-            serve(agent, who[i]);
+            ipmpi_agent_serve(agent, who[i]);
     if (item[AT_LISTEN].revents)
-        accept_peers(agent);
+        ipmpi_agent_accept(agent);
 }
 
 /* -- start and end -------------------------------------------------------- */
@@ -408,51 +222,6 @@ static int open_signals(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-/* The private directory: a socket for rsh and rank 0, and a place where rank
- * 0 writes its connection files, which we watch. */
-static int open_dir(struct agent *agent)
-{
-    const char *tmp = getenv("TMPDIR");
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    char path[256];
-
-    snprintf(agent->dir, sizeof(agent->dir), "%.90s/ipmpi-agent.XXXXXX",
-             tmp ? tmp : "/tmp");
-    if (mkdtemp(agent->dir) == NULL)
-        return IPMPI_EIO;
-    snprintf(path, sizeof(path), "%s/profile", agent->dir);
-    mkdir(path, 0700);
-    snprintf(path, sizeof(path), "%s/profile/security", agent->dir);
-    if (mkdir(path, 0700) != 0)
-        return IPMPI_EIO;
-    agent->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (agent->watch_fd < 0 ||
-        inotify_add_watch(agent->watch_fd, path, IN_MOVED_TO | IN_CLOSE_WRITE) <
-            0)
-        return IPMPI_ESYS;
-    snprintf(name.sun_path, sizeof(name.sun_path), "%.90s/socket", agent->dir);
-    agent->local_fd =
-        socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (agent->local_fd < 0 ||
-        bind(agent->local_fd, (struct sockaddr *)&name, sizeof(name)) != 0)
-        return IPMPI_ESYS;
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    char *const argv[] = {"rm", "-rf", "--", (char *)path, NULL};
-    const pid_t pid = fork();
-    int status;
-
-    if (pid == 0) {
-        execvp(argv[0], argv);
-        _exit(127);
-    }
-    while (pid > 0 && ipmpi_reap_next(&status) != pid)
-        usleep(1000);
 }
 
 static int take_keys(struct agent *agent, const struct arguments *args)
@@ -527,7 +296,7 @@ static int open_agent(struct agent *agent, const struct arguments *args)
     agent->signal_fd = open_signals();
     if (agent->signal_fd < 0)
         return IPMPI_ESYS;
-    err = open_dir(agent);
+    err = ipmpi_agent_open_dir(agent);
     if (err == 0)
         err = ipmpi_peer_listen(args->address, (uint16_t)args->port,
                                 &agent->listen_fd, &agent->port);
@@ -543,8 +312,7 @@ static void close_agent(struct agent *agent)
             ipmpi_peer_turn(agent->peer[i].peer, ipmpi_clock_now_us());
             ipmpi_peer_close(&agent->peer[i].peer);
         }
-    if (agent->dir[0] != 0)
-        remove_tree(agent->dir);
+    ipmpi_agent_close_dir(agent);
     json_decref(agent->job.commit);
     json_decref(agent->job.prepare);
     json_decref(agent->last_end);

@@ -1,11 +1,10 @@
-/* The agent's inside: agent.c keeps the connections and the loop, and
- * agent_job.c what runs on the node for which generation.
+/* What an agent knows: its connections, and what runs on the node for which
+ * generation. Each file beside this one has one business with it.
  *
  * Threads: one, the loop. */
 #ifndef IPMPI_LAUNCH_AGENT_AGENT_H
 #define IPMPI_LAUNCH_AGENT_AGENT_H
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -71,39 +70,5 @@ struct agent {
     bool leaving;     /* TERM came: exit when nothing runs */
     int64_t now_us;
 };
-
-/* -- agent.c -------------------------------------------------------------- */
-
-/* Sends JSON (given: it is released) to one peer, or to all launchers. */
-void ipmpi_agent_send(struct ipmpi_peer *peer, uint8_t type, json_t *body);
-void ipmpi_agent_tell(struct agent *agent, uint8_t type, json_t *body);
-
-/* The rsh that brought the daemon; NULL if it is gone. */
-struct ipmpi_peer *ipmpi_agent_rsh(struct agent *agent);
-
-/* -- agent_loss.c --------------------------------------------------------- */
-
-/* Tells rank 0 that the ranks of a lost node are dead. */
-void ipmpi_agent_mourn(struct agent *agent, const char *node);
-
-/* -- agent_job.c ---------------------------------------------------------- */
-
-void ipmpi_agent_job_init(struct agent *agent);
-void ipmpi_agent_job_record(struct agent *agent, struct agent_peer *from,
-                            const struct ipmpi_record *record);
-/* rsh is gone, before or after its daemon: the daemon has to go. */
-void ipmpi_agent_job_rsh_lost(struct agent *agent);
-/* A word from rsh or rank 0 on this node: "rank0 PID", "lost NODE WHY". */
-void ipmpi_agent_job_local(struct agent *agent, const char *text);
-void ipmpi_agent_job_file(struct agent *agent, const char *name);
-/* Reads the work's output; `which` is 0 or 1. */
-void ipmpi_agent_job_output(struct agent *agent, int which);
-void ipmpi_agent_job_reaped(struct agent *agent, pid_t pid, int status);
-/* Deadlines; returns when to call again. */
-int64_t ipmpi_agent_job_tick(struct agent *agent);
-/* Begins to end all work. */
-void ipmpi_agent_job_stop(struct agent *agent, int64_t grace_us,
-                          const char *why);
-bool ipmpi_agent_job_idle(const struct agent *agent);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * The ranks of a node follow from the table, for mpirun maps them by slot.
  * Threads: the agent's loop; a child does the sending, which waits. */
-#include "launch/agent/agent.h"
+#include "launch/agent/loss.h"
 
 #include <fcntl.h>
 #include <stdio.h>

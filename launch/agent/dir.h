@@ -1,0 +1,28 @@
+/* The agent's private directory: a socket for rsh and rank 0, files for
+ * mpirun's children, and a place where rank 0 writes its connection files,
+ * which we watch.
+ *
+ * Threads: the agent's loop. Blocks on the file system only. */
+#ifndef IPMPI_LAUNCH_AGENT_DIR_H
+#define IPMPI_LAUNCH_AGENT_DIR_H
+
+#include "launch/agent/agent.h"
+
+/* Makes the directory, its socket (local_fd) and its watch (watch_fd).
+ * IPMPI_EIO, IPMPI_ESYS; close it in any case. */
+int ipmpi_agent_open_dir(struct agent *agent);
+void ipmpi_agent_close_dir(struct agent *agent);
+
+/* The clients' key for the ranks of this node: a file that only we can read,
+ * so that it is on no command line, in no environment that mpirun forwards,
+ * and on no wire. Every node derives it. IPMPI_EIO. */
+int ipmpi_agent_write_key(const struct agent *agent);
+
+/* The table for rsh, with the key of this generation. IPMPI_EIO,
+ * IPMPI_ENOMEM. */
+int ipmpi_agent_write_table(struct agent *agent);
+
+/* Removes what a generation's files were. */
+void ipmpi_agent_forget_files(const struct agent *agent);
+
+#endif
