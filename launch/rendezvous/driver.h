@@ -63,7 +63,7 @@ void ipmpi_driver_list(struct ipmpi_driver *driver,
  * order, a second one leaves at once. */
 int ipmpi_driver_run(struct ipmpi_driver *driver);
 
-/* The limits of 2.2, seconds as defaults; for argument parsers. */
+/* Limits as a user meets them who gives none; for argument parsers. */
 void ipmpi_driver_limits(struct ipmpi_rendezvous_limits *limits_out);
 
 #endif

@@ -1,0 +1,157 @@
+/* What agents say. */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "launch/rendezvous/driver_inside.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+void ipmpi_driver_event(struct ipmpi_driver *driver, unsigned member,
+                        enum ipmpi_member_event what, uint64_t generation,
+                        unsigned slots, const char *reason)
+{
+    const int err = ipmpi_rendezvous_member(
+        driver->rdv, member, what, generation, slots, reason, driver->now_us);
+
+    if (err != 0)
+        ipmpi_log_debug("JOB-EVENT", "%s: event %d: %s",
+                        driver->contact[member].place.id, what,
+                        ipmpi_strerror(err));
+}
+
+static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
+                              json_t *body)
+{
+    struct driver_contact *contact = &driver->contact[member];
+    char hex[IPMPI_SECRET_HEX];
+
+    if (!json_is_integer(json_object_get(body, "slots")) ||
+        !json_is_integer(json_object_get(body, "port")) ||
+        !json_is_integer(json_object_get(body, "generation"))) {
+        return "its offer is not one of ours";
+    }
+    if (json_is_true(json_object_get(body, "running"))) {
+        /* Not ours to take: it is free again when that job has ended, or
+         * when its daemon has noticed that its leader is gone. */
+        return "runs another generation of the job";
+    }
+    if (driver->spec->mode == IPMPI_MODE_PUBLIC) {
+        ipmpi_secret_to_hex(&driver->spec->secret, hex);
+        ipmpi_peer_put(contact->peer, IPMPI_REC_ADMIT, hex, sizeof(hex) - 1);
+        explicit_bzero(hex, sizeof(hex));
+    }
+    json_decref(contact->offer);
+    contact->offer = json_incref(body);
+    contact->pause_us = DRIVER_REDIAL_FIRST_US;
+    ipmpi_driver_event(
+        driver, member, IPMPI_MEMBER_OFFER,
+        (uint64_t)json_integer_value(json_object_get(body, "generation")),
+        (unsigned)json_integer_value(json_object_get(body, "slots")), NULL);
+    return NULL;
+}
+
+static void take_end(struct ipmpi_driver *driver, json_t *body,
+                     uint64_t generation)
+{
+    const char *cause = json_string_value(json_object_get(body, "cause"));
+    const int status = (int)json_integer_value(json_object_get(body, "status"));
+    const bool started = json_is_true(json_object_get(body, "started"));
+
+    if (ipmpi_rendezvous_end(driver->rdv, generation, started,
+                             driver->now_us) != 0)
+        return;
+    driver->status = status;
+    driver->ended = true;
+    ipmpi_log_info("JOB-END", "generation %" PRIu64 " ended with %d: %s",
+                   generation, status, cause ? cause : "");
+}
+
+static void copy_output(const struct ipmpi_record *record)
+{
+    size_t at = 1;
+
+    if (record->len < 1 || record->body[0] < 1 || record->body[0] > 2)
+        return;
+    while (at < record->len) {
+        const ssize_t put =
+            write(record->body[0], record->body + at, record->len - at);
+
+        if (put <= 0)
+            return;
+        at += (size_t)put;
+    }
+}
+
+static void take_file(struct ipmpi_driver *driver, unsigned member,
+                      json_t *body)
+{
+    json_t *host = ipmpi_driver_address(&driver->contact[member]);
+    json_t *file = json_object_get(body, "file");
+
+    if (json_is_object(file) && driver->spec->file != NULL)
+        driver->spec->file(driver->spec->arg, file, json_string_value(host));
+    driver->has_file = true;
+    json_decref(host);
+}
+
+static const char *take_json(struct ipmpi_driver *driver, unsigned member,
+                             uint8_t type, json_t *body)
+{
+    const uint64_t generation =
+        (uint64_t)json_integer_value(json_object_get(body, "generation"));
+    const char *reason = json_string_value(json_object_get(body, "reason"));
+
+    switch (type) {
+    case IPMPI_REC_OFFER:
+        return take_offer(driver, member, body);
+    case IPMPI_REC_READY:
+        ipmpi_driver_event(driver, member, IPMPI_MEMBER_IS_READY, generation, 0,
+                           NULL);
+        break;
+    case IPMPI_REC_REFUSE:
+        ipmpi_log_warn("JOB-REFUSED", "%s: %s",
+                       driver->contact[member].place.host,
+                       reason ? reason : "");
+        ipmpi_driver_event(driver, member, IPMPI_MEMBER_REFUSED, generation, 0,
+                           reason);
+        break;
+    case IPMPI_REC_RUNNING:
+        if (ipmpi_rendezvous_runs(driver->rdv, generation, driver->now_us) == 0)
+            driver->was_running = true;
+        break;
+    case IPMPI_REC_NODE:
+        ipmpi_log_warn("JOB-NODE",
+                       "node %s is lost (%s); the job goes on without it",
+                       json_string_value(json_object_get(body, "node")),
+                       reason ? reason : "");
+        break;
+    case IPMPI_REC_FILE:
+        if (generation == ipmpi_rendezvous_generation(driver->rdv))
+            take_file(driver, member, body);
+        break;
+    case IPMPI_REC_JOB_END:
+        take_end(driver, body, generation);
+        break;
+    default:
+        break;
+    }
+    return NULL;
+}
+
+const char *ipmpi_driver_record(struct ipmpi_driver *driver, unsigned member,
+                                const struct ipmpi_record *record)
+{
+    const char *reason = NULL;
+    json_t *body;
+
+    if (record->type == IPMPI_REC_OUTPUT) {
+        copy_output(record);
+        return NULL;
+    }
+    body = json_loadb((const char *)record->body, record->len, 0, NULL);
+    if (body != NULL)
+        reason = take_json(driver, member, record->type, body);
+    json_decref(body);
+    return reason;
+}

@@ -1,0 +1,45 @@
+/* Inside of the rendezvous: its members, and the round that they are in. */
+#ifndef IPMPI_LAUNCH_RENDEZVOUS_RENDEZVOUS_INSIDE_H
+#define IPMPI_LAUNCH_RENDEZVOUS_RENDEZVOUS_INSIDE_H
+
+#include "launch/channel/protocol.h"
+#include "launch/rendezvous/rendezvous.h"
+
+struct ipmpi_rendezvous {
+    struct ipmpi_rendezvous_limits limits;
+    struct ipmpi_rendezvous_calls calls;
+    enum ipmpi_round_state state;
+    uint64_t generation;
+    int64_t join_end_us; /* of this gathering */
+    int64_t deadline_us; /* of the state */
+    unsigned attempts, restarts;
+    struct ipmpi_member member[IPMPI_NODES_MAX];
+    unsigned nmembers;
+    unsigned chosen[IPMPI_NODES_MAX]; /* of this generation, leader first */
+    unsigned nchosen;
+    char last_leader[IPMPI_MEMBER_ID_CAP];
+};
+
+/* -- members.c ------------------------------------------------------------- */
+
+/* IPMPI_ESTATE: the table has no such cell. */
+int ipmpi_members_step(struct ipmpi_member *member,
+                       enum ipmpi_member_event event);
+
+/* How many could be in a round now. */
+unsigned ipmpi_members_choosable(const struct ipmpi_rendezvous *rdv,
+                                 int64_t now_us);
+/* The best `max` of them, leader first, into `chosen`. */
+void ipmpi_members_choose(struct ipmpi_rendezvous *rdv, int64_t now_us);
+void ipmpi_members_release(struct ipmpi_rendezvous *rdv);
+
+/* A member has failed: it, and whoever comes on its host, is not chosen for a
+ * while, which doubles with each failure. */
+void ipmpi_members_cool(struct ipmpi_member *member, int64_t now_us);
+
+/* -- rounds.c -------------------------------------------------------------- */
+
+void ipmpi_rounds_step(struct ipmpi_rendezvous *rdv,
+                       enum ipmpi_round_event event, int64_t now_us);
+
+#endif
