@@ -73,33 +73,46 @@ static void add_variable(struct argp_state *state, json_t *environment,
     json_object_set_new(environment, name, json_string(equals + 1));
 }
 
+/* The job's limits. False: the option is none of them. */
+static bool parse_limit(int key, char *text, struct argp_state *state,
+                        struct ipmpi_spec *spec)
+{
+    struct ipmpi_rendezvous_limits *limits = &spec->job.limits;
+
+    switch (key) {
+    case KEY_MIN:
+        spec->min = number(state, text, 1);
+        return true;
+    case KEY_MAX:
+        spec->max = number(state, text, 1);
+        return true;
+    case KEY_JOIN:
+        limits->join_us = (int64_t)number(state, text, 1) * IPMPI_SECOND_US;
+        return true;
+    case KEY_LAST_CALL:
+        limits->last_call_us =
+            (int64_t)number(state, text, 0) * IPMPI_SECOND_US;
+        return true;
+    case KEY_RESTARTS:
+        limits->restarts = number(state, text, 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct ipmpi_spec *spec = state->input;
 
+    if (parse_limit(key, text, state, spec))
+        return 0;
     switch (key) {
     case 'j':
         spec->job.name = text;
         break;
-    case KEY_MIN:
-        spec->min = number(state, text, 1);
-        break;
-    case KEY_MAX:
-        spec->max = number(state, text, 1);
-        break;
     case KEY_RANKS:
         spec->job.ranks_per_node = number(state, text, 1);
-        break;
-    case KEY_JOIN:
-        spec->job.limits.join_us =
-            (int64_t)number(state, text, 1) * IPMPI_SECOND_US;
-        break;
-    case KEY_LAST_CALL:
-        spec->job.limits.last_call_us =
-            (int64_t)number(state, text, 0) * IPMPI_SECOND_US;
-        break;
-    case KEY_RESTARTS:
-        spec->job.limits.restarts = number(state, text, 0);
         break;
     case KEY_NETWORK:
         spec->job.networks = text;

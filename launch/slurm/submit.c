@@ -102,17 +102,40 @@ static void add_option(struct submit *submit, struct argp_state *state,
     submit->options[submit->noptions++] = text;
 }
 
+/* An option that sbatch has, too. False: none of those. */
+static bool pass_on(struct submit *submit, struct argp_state *state, int key,
+                    const char *value)
+{
+    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
+        if (passed[i].key != key)
+            continue;
+        submit->output_given = submit->output_given || key == 'o';
+        add_option(submit, state, passed[i].name, value);
+        return true;
+    }
+    return false;
+}
+
+/* The batch system's name, then what ipmpi-engine is given. */
+static void on_word(struct submit *submit, struct argp_state *state,
+                    const char *value)
+{
+    if (submit->system != NULL) {
+        submit->more = state->argv + state->next - 1;
+        state->next = state->argc;
+        return;
+    }
+    submit->system = value;
+    if (strcmp(value, "slurm") != 0)
+        argp_error(state, "no batch system \"%s\"; there is: slurm", value);
+}
+
 static error_t on_option(int key, char *value, struct argp_state *state)
 {
     struct submit *submit = state->input;
 
-    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-        if (passed[i].key == key) {
-            submit->output_given = submit->output_given || key == 'o';
-            add_option(submit, state, passed[i].name, value);
-            return 0;
-        }
-    }
+    if (pass_on(submit, state, key, value))
+        return 0;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &submit->where;
@@ -127,9 +150,7 @@ static error_t on_option(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_PYTHON:
         free(submit->python);
-        if (asprintf(&submit->python, "--python=%s", value) < 0)
-            return ENOMEM;
-        return 0;
+        return asprintf(&submit->python, "--python=%s", value) < 0 ? ENOMEM : 0;
     case KEY_WAIT:
         submit->wait = true;
         return 0;
@@ -137,14 +158,7 @@ static error_t on_option(int key, char *value, struct argp_state *state)
         submit->dry = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (submit->system != NULL) {
-            submit->more = state->argv + state->next - 1;
-            state->next = state->argc;
-            return 0;
-        }
-        submit->system = value;
-        if (strcmp(value, "slurm") != 0)
-            argp_error(state, "no batch system \"%s\"; there is: slurm", value);
+        on_word(submit, state, value);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which batch system? There is: slurm");
