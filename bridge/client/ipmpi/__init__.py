@@ -2,7 +2,7 @@
 
 `ipmpi.Client` is an ipyparallel.Client whose views have collective verbs;
 `ipmpi.sweep` searches hyperparameters on any ipyparallel client;
-`ipmpi.launchers` and `ipmpi.slurm` are what `ipp.Cluster(controller="ipmpi",
+`ipmpi.launchers` is what `ipp.Cluster(controller="ipmpi",
 engines="ipmpi")` starts. Importing this package imports none of them.
 """
 

@@ -17,14 +17,9 @@ import threading
 from ipyparallel.cluster.launcher import LauncherError, NotRunning
 from traitlets import Float, Integer, List, Unicode, default
 
-from .hub import HubError, HubTimeout, local_program
-from .launchers import (
-    SECRETS,
-    IpmpiEngineSetLauncher,
-    JobController,
-    on_loop,
-    run_blocking,
-)
+from ..hub import HubError, HubTimeout, local_program
+from .base import SECRETS, JobController, on_loop, run_blocking
+from .engines import IpmpiEngineSetLauncher
 
 ASK_SECONDS = 30.0
 
