@@ -83,7 +83,7 @@ static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     if (head->kind == IPMPI_IOPUB_BUSY) {
         job = ipmpi_job_by_ref(&hub->ledger, head->ref);
         if (job != NULL)
-            job->started = true;
+            job->held.started = true;
     }
     ipmpi_records_output(hub, head->kind, frames);
     err = ipmpi_frames_add_from(&out, frames, 1, 1);

@@ -55,6 +55,14 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
     return 0;
 }
 
+struct ipmpi_job *ipmpi_job_of(struct ipmpi_held *held)
+{
+    if (held == NULL)
+        return NULL;
+    return (struct ipmpi_job *)(void *)((char *)held -
+                                        offsetof(struct ipmpi_job, held));
+}
+
 void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
 {
     struct ipmpi_job *j = *job;

@@ -20,6 +20,7 @@
 #include "bridge/wire/request.h"
 #include "runtime/base/frames.h"
 #include "runtime/engine/protocol.h"
+#include "runtime/tasks/holdings.h"
 
 struct ipmpi_hub;
 struct ipmpi_job;
@@ -69,8 +70,8 @@ struct ipmpi_job {
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
-    bool started;                /* the engine said that it runs it */
-    bool aborted;                /* the engine was asked to drop it */
+    struct ipmpi_held held;      /* while SENT; withdrawn: the engine was
+                                  * asked to drop it */
     struct ipmpi_engine *engine; /* unless HELD */
     void *data;                  /* the owner's */
     struct ipmpi_job *prev, *next;
@@ -91,6 +92,9 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
                      struct ipmpi_request *request, const char *msg_id,
                      const struct ipmpi_frame *header,
                      struct ipmpi_job **job_out);
+
+/* The job that an engine holds; NULL for NULL. */
+struct ipmpi_job *ipmpi_job_of(struct ipmpi_held *held);
 
 /* Forgets and frees a HELD job. */
 void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job);

@@ -62,6 +62,7 @@ void ipmpi_registry_gone(struct ipmpi_registry *registry,
     if (ipmpi_engine_is_known(engine))
         registry->nlive--;
     engine->state = IPMPI_ENGINE_GONE;
+    engine->sent.gone = true;
 }
 
 void ipmpi_registry_remove(struct ipmpi_registry *registry,
@@ -69,7 +70,7 @@ void ipmpi_registry_remove(struct ipmpi_registry *registry,
 {
     struct ipmpi_engine *e = *engine;
 
-    IPMPI_ASSERT(e->waiting == NULL && e->sent == NULL);
+    IPMPI_ASSERT(e->waiting == NULL && e->sent.n == 0);
     ipmpi_registry_gone(registry, e);
     HASH_DELETE(by_id, registry->by_id, e);
     HASH_DELETE(by_rank, registry->by_rank, e);
@@ -85,7 +86,8 @@ void ipmpi_registry_clear(struct ipmpi_registry *registry)
     struct ipmpi_engine *e, *next;
 
     HASH_ITER (by_id, registry->by_id, e, next) {
-        e->waiting = e->sent = NULL; /* whoever clears answers nobody */
+        e->sent = (struct ipmpi_holder){0};
+        e->waiting = NULL; /* whoever clears answers nobody */
         ipmpi_registry_remove(registry, &e);
     }
 }

@@ -11,6 +11,8 @@
 
 #include <uthash.h>
 
+#include "runtime/tasks/holdings.h"
+
 struct ipmpi_job;
 
 #define IPMPI_UUID_LEN 33 /* 8 hex, -, 24 hex */
@@ -36,9 +38,10 @@ struct ipmpi_engine {
     char end[192]; /* a clause: how it ended; empty while it lives */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
      * order of arrival, and sent but not answered. */
-    struct ipmpi_job *waiting, *sent;
-    size_t nwaiting, nsent;
-    int32_t naborts; /* its replies that aborted queued cells */
+    struct ipmpi_job *waiting;
+    struct ipmpi_holder sent;
+    size_t nwaiting, nsent; /* nsent: without control requests */
+    int32_t naborts;        /* its replies that aborted queued cells */
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;

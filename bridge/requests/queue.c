@@ -84,24 +84,24 @@ static void read_targets(const struct ipmpi_hub *hub, const json_t *value,
     }
 }
 
-static void list_jobs(const struct ipmpi_job *jobs, enum ipmpi_door door,
-                      json_t *out)
+static void list_job(const struct ipmpi_job *job, enum ipmpi_door door,
+                     json_t *out)
 {
-    const struct ipmpi_job *job;
-
-    DL_FOREACH (jobs, job) {
-        if (job->owner->door == door)
-            json_array_append_new(
-                out, ipmpi_json_text(job->msg_id, strlen(job->msg_id)));
-    }
+    if (job->owner->door == door)
+        json_array_append_new(
+            out, ipmpi_json_text(job->msg_id, strlen(job->msg_id)));
 }
 
 static json_t *jobs_of(const struct ipmpi_engine *engine, enum ipmpi_door door)
 {
     json_t *ids = json_array();
+    struct ipmpi_held *held;
+    const struct ipmpi_job *job;
 
-    list_jobs(engine->sent, door, ids);
-    list_jobs(engine->waiting, door, ids);
+    DL_FOREACH (engine->sent.first, held)
+        list_job(ipmpi_job_of(held), door, ids);
+    DL_FOREACH (engine->waiting, job)
+        list_job(job, door, ids);
     return ids;
 }
 

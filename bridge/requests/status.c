@@ -75,7 +75,7 @@ static const char *state_of(const struct ipmpi_engine *engine)
     case IPMPI_ENGINE_JOINING:
         return "starting";
     case IPMPI_ENGINE_LIVE:
-        return engine->sent != NULL ? "busy" : "idle";
+        return engine->sent.n > 0 ? "busy" : "idle";
     default:
         return "leaving";
     }
@@ -83,7 +83,7 @@ static const char *state_of(const struct ipmpi_engine *engine)
 
 static json_t *running_on(const struct ipmpi_engine *engine)
 {
-    const struct ipmpi_job *job = engine->sent;
+    const struct ipmpi_job *job = ipmpi_job_of(engine->sent.first);
 
     if (job == NULL)
         return json_null();

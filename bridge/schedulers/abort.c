@@ -17,7 +17,7 @@ static void ask_engine(struct ipmpi_hub *hub, struct ipmpi_job *job)
     };
     struct ipmpi_frames refs = {0};
 
-    job->aborted = true;
+    job->held.withdrawn = true;
     if (ipmpi_frames_add_copy(&refs, &job->ref, sizeof(job->ref)) == 0)
         ipmpi_hub_tell_engine(hub, job->engine, &head, &refs);
 }
@@ -50,11 +50,12 @@ void ipmpi_abort(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
 
 void ipmpi_abort_executes(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 {
+    struct ipmpi_held *held, *next_held;
     struct ipmpi_job *job, *next;
 
-    DL_FOREACH_SAFE (engine->sent, job, next) {
-        if (job->kind == IPMPI_WORK_EXECUTE)
-            abort_job(hub, job);
+    DL_FOREACH_SAFE (engine->sent.first, held, next_held) {
+        if (ipmpi_job_of(held)->kind == IPMPI_WORK_EXECUTE)
+            abort_job(hub, ipmpi_job_of(held));
     }
     DL_FOREACH_SAFE (engine->waiting, job, next) {
         if (job->kind == IPMPI_WORK_EXECUTE)

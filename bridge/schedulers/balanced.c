@@ -287,7 +287,7 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
 
     unassign(hub->balanced, task, engine);
     if (progress == IPMPI_NOT_BEGUN) {
-        if (job->aborted) /* the engine's answer to that is lost with it */
+        if (job->held.withdrawn) /* the engine's answer to that is lost with it */
             ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
         else
             try_to_run(hub, task);

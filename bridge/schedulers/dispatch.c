@@ -78,7 +78,7 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         return;
     }
     job->state = IPMPI_JOB_SENT;
-    DL_APPEND(engine->sent, job);
+    ipmpi_hold(&engine->sent, &job->held);
     engine->nsent += in_window(job);
     ipmpi_hub_tell_engine(hub, engine, &head, &more);
 }
@@ -91,14 +91,13 @@ static void detach(struct ipmpi_job *job)
         DL_DELETE(engine->waiting, job);
         engine->nwaiting--;
     } else if (job->state == IPMPI_JOB_SENT) {
-        DL_DELETE(engine->sent, job);
+        ipmpi_release(&job->held);
         engine->nsent -= in_window(job);
     }
     if (engine != NULL)
         count(engine, job, -1);
     job->state = IPMPI_JOB_HELD;
     job->engine = NULL;
-    job->started = false;
 }
 
 static void pump(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
@@ -203,9 +202,10 @@ void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
     struct ipmpi_reckoning reckoning;
 
     ipmpi_reckoning_begin(&reckoning, hub, engine, notice);
-    while (engine->sent != NULL || engine->waiting != NULL) {
-        struct ipmpi_job *job =
-            engine->sent != NULL ? engine->sent : engine->waiting;
+    while (engine->sent.n > 0 || engine->waiting != NULL) {
+        struct ipmpi_job *job = engine->sent.n > 0
+                                    ? ipmpi_job_of(engine->sent.first)
+                                    : engine->waiting;
         enum ipmpi_progress progress = IPMPI_NOT_BEGUN;
 
         if (in_window(job))

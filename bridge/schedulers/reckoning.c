@@ -33,7 +33,7 @@ void ipmpi_reckoning_begin(struct ipmpi_reckoning *r,
     const struct ipmpi_begun *begun = notice != NULL ? &notice->begun : NULL;
 
     *r = (struct ipmpi_reckoning){.notice = notice, .first = true};
-    if (notice == NULL || engine->sent == NULL)
+    if (notice == NULL || engine->sent.n == 0)
         return;
     r->complete = is_counted(notice) &&
                   (begun->n <= IPMPI_BEGUN_CAP ||
@@ -71,8 +71,8 @@ enum ipmpi_progress ipmpi_reckon(struct ipmpi_reckoning *r,
     if (r->notice != NULL && is_counted(r->notice))
         return look_up(r, job->ref);
     /* Who leaves in good order has said all that it had to say. */
-    return job->started || (first && r->notice != NULL) ? IPMPI_BEGUN
-                                                        : IPMPI_NOT_BEGUN;
+    return job->held.started || (first && r->notice != NULL) ? IPMPI_BEGUN
+                                                             : IPMPI_NOT_BEGUN;
 }
 
 void ipmpi_reckoning_describe(const struct ipmpi_job *job,
