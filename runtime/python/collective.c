@@ -1,34 +1,21 @@
-/* Collectives among engines, for the package ipmpi_engine: one group at a
- * time, on the main thread. The GIL is released while MPI moves data.
+/* The group of a collective: opening, agreeing, closing, and why it fails.
  *
  * Invariant: memory lent to MPI by a call that failed stays lent until close,
  *            and for good if MPI may still use it then. */
-#include "runtime/python/module.h"
+#include "runtime/python/collective.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "collectives/collectives.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 
 enum {
-    SIGNALS_EVERY = 4, /* polls: takes the GIL */
-    KEPT_CAP = 8,
-    WHY_CAP = 1024,
+    SIGNALS_EVERY = 4,   /* polls: takes the GIL */
     NOTICE_US = 1000000, /* MPI may see a death before rank 0 tells of it */
 };
 
-static struct {
-    struct ipmpi_group *group; /* NULL: none is open */
-    struct ipmpi_engine *engine;
-    PyThreadState *thread; /* while the GIL is released */
-    unsigned polls;
-    char why[WHY_CAP];
-    Py_buffer kept[KEPT_CAP];
-    int n_kept;
-} now;
+struct ipmpi_collective ipmpi_collective;
 
 /* An ipmpi_group_poll_fn; without the GIL. EDEAD: rank 0 said why; EBUSY: a
  * signal handler has raised. */
@@ -37,15 +24,16 @@ static int ask(void *ctx)
     int raised;
 
     (void)ctx;
-    if (ipmpi_engine_is_cancelled(now.engine, now.why, sizeof(now.why)))
+    if (ipmpi_engine_is_cancelled(ipmpi_collective.engine, ipmpi_collective.why,
+                                  sizeof(ipmpi_collective.why)))
         return IPMPI_EDEAD;
-    if (ipmpi_engine_stop_requested(now.engine) != IPMPI_STOP_NOT)
+    if (ipmpi_engine_stop_requested(ipmpi_collective.engine) != IPMPI_STOP_NOT)
         return IPMPI_ESTATE;
-    if (++now.polls % SIGNALS_EVERY != 0)
+    if (++ipmpi_collective.polls % SIGNALS_EVERY != 0)
         return 0;
-    PyEval_RestoreThread(now.thread);
+    PyEval_RestoreThread(ipmpi_collective.thread);
     raised = PyErr_CheckSignals();
-    now.thread = PyEval_SaveThread();
+    ipmpi_collective.thread = PyEval_SaveThread();
     return raised < 0 ? IPMPI_EBUSY : 0;
 }
 
@@ -57,14 +45,16 @@ static bool await_notice(void)
     bool told = false;
 
     while (!told && ipmpi_clock_now_us() < until) {
-        told = ipmpi_engine_is_cancelled(now.engine, now.why, sizeof(now.why));
+        told = ipmpi_engine_is_cancelled(ipmpi_collective.engine,
+                                         ipmpi_collective.why,
+                                         sizeof(ipmpi_collective.why));
         if (!told)
             nanosleep(&nap, NULL);
     }
     return told;
 }
 
-static PyObject *raise_failure(int err)
+PyObject *ipmpi_collective_raise(int err)
 {
     if (err == IPMPI_EMPI) {
         bool told;
@@ -73,15 +63,15 @@ static PyObject *raise_failure(int err)
         Py_END_ALLOW_THREADS if (told) err = IPMPI_EDEAD;
     }
     if (err == IPMPI_EDEAD)
-        PyErr_SetString(PyExc_ConnectionAbortedError, now.why);
+        PyErr_SetString(PyExc_ConnectionAbortedError, ipmpi_collective.why);
     else if (err != IPMPI_EBUSY)
         ipmpi_python_raise(err, "collective");
     return NULL;
 }
 
-static int check_open(void)
+int ipmpi_collective_check(void)
 {
-    if (now.group != NULL)
+    if (ipmpi_collective.group != NULL)
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "no collective is open");
     return -1;
@@ -89,8 +79,7 @@ static int check_open(void)
 
 /* ---- open, close, agree --------------------------------------------- */
 
-/* A sequence of integers as an array of the caller's, NULL: raised. */
-static size_t *sizes_of(PyObject *sequence, Py_ssize_t want)
+size_t *ipmpi_collective_sizes(PyObject *sequence, Py_ssize_t want)
 {
     Py_ssize_t n = PySequence_Size(sequence);
     size_t *sizes;
@@ -124,11 +113,12 @@ PyDoc_STRVAR(close_doc, "collective_close()\n--\n\n"
 
 static void close_group(void)
 {
-    if (now.group != NULL && ipmpi_group_close(&now.group)) {
-        for (int i = 0; i < now.n_kept; i++)
-            PyBuffer_Release(&now.kept[i]);
+    if (ipmpi_collective.group != NULL &&
+        ipmpi_group_close(&ipmpi_collective.group)) {
+        for (int i = 0; i < ipmpi_collective.n_kept; i++)
+            PyBuffer_Release(&ipmpi_collective.kept[i]);
     }
-    now.n_kept = 0;
+    ipmpi_collective.n_kept = 0;
 }
 
 static PyObject *collective_close(PyObject *self, PyObject *none)
@@ -164,7 +154,7 @@ static PyObject *collective_open(PyObject *self, PyObject *args)
         return NULL;
     close_group(); /* an interrupt may have come before the last close */
     n = PySequence_Size(sequence);
-    sizes = sizes_of(sequence, -1);
+    sizes = ipmpi_collective_sizes(sequence, -1);
     if (sizes == NULL)
         return NULL;
     self_id = ipmpi_engine_identity(engine);
@@ -175,9 +165,9 @@ static PyObject *collective_open(PyObject *self, PyObject *args)
         /* A world's engines have consecutive ids, in the order of ranks. */
         ranks[i] = id_there - self_id->engine_id + self_id->rank;
     }
-    now.engine = engine;
+    ipmpi_collective.engine = engine;
     err = ipmpi_group_open(self_id->collective_world, ranks, (int)n, id, ask,
-                           NULL, &now.group);
+                           NULL, &ipmpi_collective.group);
     free(sizes);
     if (err != 0)
         return ipmpi_python_raise(err, "only engines that were started at the "
@@ -205,290 +195,32 @@ static PyObject *collective_agree(PyObject *self, PyObject *args)
     int err;
 
     (void)self;
-    if (check_open() < 0 || !PyArg_ParseTuple(args, "y#", &mine, &len))
+    if (ipmpi_collective_check() < 0 ||
+        !PyArg_ParseTuple(args, "y#", &mine, &len))
         return NULL;
-    n = (size_t)ipmpi_group_size(now.group);
+    n = (size_t)ipmpi_group_size(ipmpi_collective.group);
     all = malloc((size_t)len * n + 1);
     if (all == NULL)
         return PyErr_NoMemory();
-    now.thread = PyEval_SaveThread();
-    err = ipmpi_agree(now.group, mine, (size_t)len, all);
-    PyEval_RestoreThread(now.thread);
+    ipmpi_collective.thread = PyEval_SaveThread();
+    err = ipmpi_agree(ipmpi_collective.group, mine, (size_t)len, all);
+    PyEval_RestoreThread(ipmpi_collective.thread);
     if (err != 0) {
         free(all);
-        return raise_failure(err);
+        return ipmpi_collective_raise(err);
     }
     result = PyBytes_FromStringAndSize(all, len * (Py_ssize_t)n);
     free(all);
     return result;
 }
 
-/* ---- moving data ---------------------------------------------------- */
-
-struct call {
-    Py_buffer out, in; /* buf NULL: None */
-    size_t *sizes, *sizes_in;
-    int root;
-    struct ipmpi_numbers numbers;
-};
-
-static size_t sum(const size_t *sizes)
-{
-    size_t total = 0;
-
-    for (int i = 0; i < ipmpi_group_size(now.group); i++)
-        total += sizes[i];
-    return total;
-}
-
-static size_t my_size(const size_t *sizes)
-{
-    return sizes[ipmpi_group_rank(now.group)];
-}
-
-static bool is_root(const struct call *call)
-{
-    return ipmpi_group_rank(now.group) == call->root;
-}
-
-static bool fits(const Py_buffer *buffer, size_t len)
-{
-    return (size_t)buffer->len == len;
-}
-
-static int do_bcast(struct call *c)
-{
-    return ipmpi_bcast(now.group, c->in.buf, (size_t)c->in.len, c->root);
-}
-
-static int do_gather(struct call *c)
-{
-    if (c->sizes == NULL || !fits(&c->out, my_size(c->sizes)) ||
-        (is_root(c) && !fits(&c->in, sum(c->sizes))))
-        return IPMPI_EINVAL;
-    return ipmpi_gather(now.group, c->out.buf, c->in.buf, c->sizes, c->root);
-}
-
-static int do_scatter(struct call *c)
-{
-    if (c->sizes == NULL || !fits(&c->in, my_size(c->sizes)) ||
-        (is_root(c) && !fits(&c->out, sum(c->sizes))))
-        return IPMPI_EINVAL;
-    return ipmpi_scatter(now.group, c->out.buf, c->in.buf, c->sizes, c->root);
-}
-
-static int do_allgather(struct call *c)
-{
-    if (c->sizes == NULL || !fits(&c->out, my_size(c->sizes)) ||
-        !fits(&c->in, sum(c->sizes)))
-        return IPMPI_EINVAL;
-    return ipmpi_allgather(now.group, c->out.buf, c->in.buf, c->sizes);
-}
-
-static int do_alltoall(struct call *c)
-{
-    if (c->sizes == NULL || c->sizes_in == NULL ||
-        !fits(&c->out, sum(c->sizes)) || !fits(&c->in, sum(c->sizes_in)))
-        return IPMPI_EINVAL;
-    return ipmpi_alltoall(now.group, c->out.buf, c->sizes, c->in.buf,
-                          c->sizes_in);
-}
-
-static int do_barrier(struct call *c)
-{
-    (void)c;
-    return ipmpi_barrier(now.group);
-}
-
-static int do_reduce(struct call *c)
-{
-    return ipmpi_reduce(now.group, c->in.buf, &c->numbers, c->root);
-}
-
-static int do_allreduce(struct call *c)
-{
-    return ipmpi_allreduce(now.group, c->in.buf, &c->numbers);
-}
-
-static int do_scan(struct call *c)
-{
-    return ipmpi_scan(now.group, c->in.buf, &c->numbers);
-}
-
-static const struct verb {
-    const char *name;
-    int (*run)(struct call *call);
-} verbs[] = {
-    {"bcast", do_bcast},       {"gather", do_gather},
-    {"scatter", do_scatter},   {"allgather", do_allgather},
-    {"alltoall", do_alltoall}, {"barrier", do_barrier},
-    {"reduce", do_reduce},     {"allreduce", do_allreduce},
-    {"scan", do_scan},
-};
-
-static const char *const number_names[IPMPI_NUMBERS] = {
-    [IPMPI_INT8] = "i1",
-    [IPMPI_INT16] = "i2",
-    [IPMPI_INT32] = "i4",
-    [IPMPI_INT64] = "i8",
-    [IPMPI_UINT8] = "u1",
-    [IPMPI_UINT16] = "u2",
-    [IPMPI_UINT32] = "u4",
-    [IPMPI_UINT64] = "u8",
-    [IPMPI_FLOAT] = "f4",
-    [IPMPI_DOUBLE] = "f8",
-    [IPMPI_LONG_DOUBLE] = "g",
-    [IPMPI_FLOAT_COMPLEX] = "c8",
-    [IPMPI_DOUBLE_COMPLEX] = "c16",
-    [IPMPI_LONG_DOUBLE_COMPLEX] = "G",
-    [IPMPI_BOOL] = "b1",
-};
-
-static const char *const operation_names[IPMPI_OPERATIONS] = {
-    [IPMPI_SUM] = "sum",   [IPMPI_PROD] = "prod", [IPMPI_MIN] = "min",
-    [IPMPI_MAX] = "max",   [IPMPI_LAND] = "land", [IPMPI_LOR] = "lor",
-    [IPMPI_LXOR] = "lxor", [IPMPI_BAND] = "band", [IPMPI_BOR] = "bor",
-    [IPMPI_BXOR] = "bxor",
-};
-
-/* Its place in the list; n: it is not there. */
-static int place(const char *name, const char *const *names, int n)
-{
-    int i = 0;
-
-    while (i < n && strcmp(names[i], name) != 0)
-        i++;
-    return i;
-}
-
-PyDoc_STRVAR(
-    can_doc,
-    "collective_can(number, operation)\n--\n\n"
-    "Whether MPI has the operation (\"sum\", \"prod\", \"min\",\n"
-    "\"max\", \"land\", \"lor\", \"lxor\", \"band\", \"bor\", \"bxor\")\n"
-    "for numbers of this kind: \"i1\" .. \"u8\", \"f4\", \"f8\", \"g\",\n"
-    "\"c8\", \"c16\", \"G\", \"b1\".");
-
-static PyObject *collective_can(PyObject *self, PyObject *args)
-{
-    const char *number, *op;
-
-    (void)self;
-    if (!PyArg_ParseTuple(args, "ss", &number, &op))
-        return NULL;
-    return PyBool_FromLong(
-        ipmpi_numbers_can(place(number, number_names, IPMPI_NUMBERS),
-                          place(op, operation_names, IPMPI_OPERATIONS)));
-}
-
-static int get_buffer(PyObject *object, Py_buffer *buffer, int flags)
-{
-    if (object == Py_None)
-        return 0;
-    return PyObject_GetBuffer(object, buffer, flags);
-}
-
-/* After success the memory is the caller's again; else it stays, for close. */
-static void put_back(Py_buffer *buffer, int err)
-{
-    if (buffer->obj == NULL)
-        return;
-    if (err == 0)
-        PyBuffer_Release(buffer);
-    else if (now.n_kept < KEPT_CAP)
-        now.kept[now.n_kept++] = *buffer;
-}
-
-static int run_call(const struct verb *verb, struct call *call,
-                    const char *number, const char *op)
-{
-    const size_t n = (size_t)place(number, number_names, IPMPI_NUMBERS);
-    int err;
-
-    call->numbers.number = (enum ipmpi_number)n;
-    call->numbers.operation =
-        (enum ipmpi_operation)place(op, operation_names, IPMPI_OPERATIONS);
-    if (n < IPMPI_NUMBERS)
-        call->numbers.count =
-            (size_t)call->in.len / ipmpi_number_size(call->numbers.number);
-    now.thread = PyEval_SaveThread();
-    err = verb->run(call);
-    PyEval_RestoreThread(now.thread);
-    put_back(&call->out, err);
-    put_back(&call->in, err);
-    return err;
-}
-
-static int fill_call(struct call *call, PyObject *out, PyObject *into,
-                     PyObject *sizes, PyObject *sizes_in)
-{
-    const Py_ssize_t n = ipmpi_group_size(now.group);
-
-    if (sizes != Py_None && (call->sizes = sizes_of(sizes, n)) == NULL)
-        return -1;
-    if (sizes_in != Py_None && (call->sizes_in = sizes_of(sizes_in, n)) == NULL)
-        return -1;
-    if (get_buffer(out, &call->out, PyBUF_SIMPLE) < 0)
-        return -1;
-    if (get_buffer(into, &call->in, PyBUF_WRITABLE) < 0) {
-        put_back(&call->out, 0);
-        return -1;
-    }
-    return 0;
-}
-
-PyDoc_STRVAR(
-    collective_doc,
-    "collective(verb, out, into, sizes=None, sizes_in=None, root=0,\n"
-    "           number='', operation='')\n--\n\n"
-    "Moves bytes from `out` to `into` (contiguous buffers, or None where\n"
-    "a member has none). Sizes are bytes, one for each member. Only after\n"
-    "agree.\n\n"
-    "bcast(into); gather, scatter, allgather(out, into, sizes); alltoall(\n"
-    "out, into, sizes, sizes_in); reduce, allreduce, scan(into, in place,\n"
-    "number, operation); barrier().");
-
-static PyObject *collective(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"verb", "out",    "into",      "sizes", "sizes_in",
-                            "root", "number", "operation", NULL};
-    const char *name, *number = "", *op = "";
-    PyObject *out = Py_None, *into = Py_None, *sizes = Py_None,
-             *sizes_in = Py_None;
-    const struct verb *verb = NULL;
-    struct call call = {0};
-    int err = -1;
-
-    (void)self;
-    if (check_open() < 0 ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "s|OOOOiss:collective",
-                                     names, &name, &out, &into, &sizes,
-                                     &sizes_in, &call.root, &number, &op))
-        return NULL;
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(verbs[i].name, name) == 0)
-            verb = &verbs[i];
-    }
-    if (verb == NULL)
-        return ipmpi_python_raise(IPMPI_EINVAL, name);
-    if (fill_call(&call, out, into, sizes, sizes_in) == 0) {
-        err = run_call(verb, &call, number, op);
-        if (err != 0)
-            raise_failure(err);
-    }
-    free(call.sizes);
-    free(call.sizes_in);
-    if (err != 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
 PyMethodDef ipmpi_python_collective_methods[] = {
     {"collective_open", collective_open, METH_VARARGS, open_doc},
     {"collective_close", collective_close, METH_NOARGS, close_doc},
     {"collective_agree", collective_agree, METH_VARARGS, agree_doc},
-    {"collective_can", collective_can, METH_VARARGS, can_doc},
-    {"collective", (PyCFunction)(void (*)(void))collective,
-     METH_VARARGS | METH_KEYWORDS, collective_doc},
+    {"collective_can", ipmpi_collective_can, METH_VARARGS,
+     ipmpi_collective_can_doc},
+    {"collective", (PyCFunction)(void (*)(void))ipmpi_collective_move,
+     METH_VARARGS | METH_KEYWORDS, ipmpi_collective_move_doc},
     {NULL, NULL, 0, NULL},
 };
