@@ -1,0 +1,173 @@
+/* Memory files of the kernel (memfd), reached through /proc.
+ *
+ * Invariant: a buffer of ipmpi_segment_create holds the mapping and the
+ * descriptor; one of ipmpi_segment_open holds a mapping alone. */
+#include "runtime/base/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/error.h"
+
+struct made {
+    size_t len;
+    int fd;
+};
+
+static void free_made(void *data, void *hint)
+{
+    struct made *made = hint;
+
+    munmap(data, made->len);
+    close(made->fd);
+    free(made);
+}
+
+static void free_view(void *data, void *hint)
+{
+    munmap(data, (size_t)(uintptr_t)hint);
+}
+
+static int refuse_if_told(void)
+{
+    const char *word = getenv(IPMPI_SEGMENT_ENV);
+
+    if (word == NULL || strcmp(word, "no") != 0)
+        return 0;
+    errno = EPERM;
+    return IPMPI_ESYS;
+}
+
+static int describe(int fd, size_t len, struct ipmpi_segment_address *out)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return IPMPI_ESYS;
+    *out = (struct ipmpi_segment_address){
+        .device = (uint64_t)status.st_dev,
+        .inode = (uint64_t)status.st_ino,
+        .len = len,
+        .pid = (int32_t)getpid(),
+        .fd = fd,
+    };
+    return 0;
+}
+
+/* Fresh memory costs a fault a page: huge pages where the system has them. */
+static void *map(int fd, size_t len, int protection, int flags)
+{
+    void *data = mmap(NULL, len, protection, flags, fd, 0);
+
+    if (data == MAP_FAILED)
+        return NULL;
+    madvise(data, len, MADV_HUGEPAGE);
+    return data;
+}
+
+int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out,
+                         struct ipmpi_segment_address *address_out)
+{
+    struct made *made;
+    void *data = NULL;
+    int err = len == 0 ? IPMPI_EINVAL : refuse_if_told();
+
+    if (err != 0)
+        return err;
+    made = malloc(sizeof(*made));
+    if (made == NULL)
+        return IPMPI_ENOMEM;
+    made->len = len;
+    made->fd = memfd_create("ipmpi", MFD_CLOEXEC);
+    if (made->fd < 0) {
+        free(made);
+        return IPMPI_ESYS;
+    }
+    err = ftruncate(made->fd, (off_t)len) == 0
+              ? describe(made->fd, len, address_out)
+              : IPMPI_ESYS;
+    if (err == 0)
+        data = map(made->fd, len, PROT_READ | PROT_WRITE, MAP_SHARED);
+    if (err == 0 && data == NULL)
+        err = IPMPI_ENOMEM;
+    if (err == 0)
+        err = ipmpi_buffer_wrap(data, len, free_made, made, buffer_out);
+    if (err == 0)
+        return 0;
+    if (data != NULL)
+        munmap(data, len);
+    close(made->fd);
+    free(made);
+    return err;
+}
+
+static bool is_it(int fd, const struct ipmpi_segment_address *address)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 &&
+           (uint64_t)status.st_dev == address->device &&
+           (uint64_t)status.st_ino == address->inode &&
+           (uint64_t)status.st_size == address->len && address->len > 0;
+}
+
+static int map_view(int fd, size_t len, enum ipmpi_segment_access access,
+                    struct ipmpi_buffer **buffer_out)
+{
+    const int write = access == IPMPI_SEGMENT_COPY ? PROT_WRITE : 0;
+    void *data = map(fd, len, PROT_READ | write, MAP_PRIVATE);
+    int err;
+
+    if (data == NULL)
+        return IPMPI_ENOMEM;
+    err = ipmpi_buffer_wrap(data, len, free_view, (void *)(uintptr_t)len,
+                            buffer_out);
+    if (err != 0)
+        munmap(data, len);
+    return err;
+}
+
+int ipmpi_segment_open(const struct ipmpi_segment_address *address,
+                       enum ipmpi_segment_access access,
+                       struct ipmpi_buffer **buffer_out)
+{
+    char path[64];
+    int fd, err = IPMPI_ENOENT;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)address->pid,
+             (int)address->fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err;
+    if (is_it(fd, address))
+        err = map_view(fd, (size_t)address->len, access, buffer_out);
+    close(fd);
+    return err;
+}
+
+/* The machine's boot, the processes in sight, the user. */
+void ipmpi_segment_node(char text_out[IPMPI_NODE_LEN + 1])
+{
+    char boot[40] = "";
+    struct stat sight = {0};
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+    if (file != NULL) {
+        if (fgets(boot, sizeof(boot), file) == NULL)
+            boot[0] = '\0';
+        fclose(file);
+    }
+    boot[strcspn(boot, "\n")] = '\0';
+    if (boot[0] == '\0')
+        gethostname(boot, sizeof(boot) - 1);
+    (void)stat("/proc/self/ns/pid", &sight);
+    snprintf(text_out, IPMPI_NODE_LEN + 1, "%.36s.%lx.%x", boot,
+             (unsigned long)sight.st_ino, (unsigned)getuid());
+}

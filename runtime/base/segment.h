@@ -1,0 +1,51 @@
+/* Segments: memory that the processes of one node share, with a name nowhere.
+ * The kernel frees one when the last process that has it lets it go, or dies.
+ *
+ * Its maker fills it; others then open it by its address, through the maker's
+ * descriptor in /proc: that needs the same user, and the same processes in
+ * sight. Each gets a view of its own, which costs no memory until it is
+ * written to. Nobody writes to the segment itself once it has been opened.
+ *
+ * Threads: any; nothing blocks. */
+#ifndef IPMPI_BASE_SEGMENT_H
+#define IPMPI_BASE_SEGMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/buffer.h"
+
+/* Smaller data is cheaper to copy than to map. */
+#define IPMPI_SEGMENT_MIN ((size_t)1 << 20)
+
+/* The environment's word against segments: "no". Then none can be made. */
+#define IPMPI_SEGMENT_ENV "IPMPI_SHARE"
+
+/* Where a segment is; plain bytes for other processes. */
+struct ipmpi_segment_address {
+    uint64_t device, inode, len; /* so that no other file is taken for it */
+    int32_t pid, fd;
+};
+
+enum ipmpi_segment_access {
+    IPMPI_SEGMENT_READ, /* a write to it is a fault */
+    IPMPI_SEGMENT_COPY, /* a write to it makes a private copy of that page */
+};
+
+/* A new segment, for its maker to fill: while the buffer has a share, others
+ * can open it. IPMPI_ESYS: this system has none (errno); IPMPI_ENOMEM. */
+int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out,
+                         struct ipmpi_segment_address *address_out);
+
+/* A view of a segment, its maker's own included. IPMPI_ENOENT: it cannot be
+ * reached, or is gone; IPMPI_ENOMEM. */
+int ipmpi_segment_open(const struct ipmpi_segment_address *address,
+                       enum ipmpi_segment_access access,
+                       struct ipmpi_buffer **buffer_out);
+
+/* A text that processes have in common if they can open each other's
+ * segments, as far as one can know beforehand. */
+#define IPMPI_NODE_LEN 63
+void ipmpi_segment_node(char text_out[IPMPI_NODE_LEN + 1]);
+
+#endif
