@@ -17,8 +17,7 @@ struct offer {
     struct ipmpi_segment_address at;
 };
 
-static int leader_of(const struct ipmpi_group *group, const int *node, int i,
-                     int root)
+static int leader_of(const int *node, int i, int root)
 {
     int leader = 0;
 
@@ -41,7 +40,7 @@ static int bcast_leaders(struct ipmpi_group *group, void *data, size_t len,
     if (rank == NULL)
         return IPMPI_ENOMEM;
     for (int i = 0; i < all.n; i++) {
-        if (leader_of(&all, node, i, root) != i)
+        if (leader_of(node, i, root) != i)
             continue;
         me = i == all.me ? n : me;
         leaders_root = i == root ? n : leaders_root;
@@ -85,7 +84,7 @@ static int offer_to_node(struct ipmpi_group *group, const struct offer *offer,
     if (err == 0)
         memset(answer, 1, (size_t)n);
     for (int i = 0; i < n && err == 0; i++) {
-        if (i == me || leader_of(group, node, i, root) != me)
+        if (i == me || leader_of(node, i, root) != me)
             continue;
         err = ipmpi_group_receive(group, &answer[i], 1, i);
         if (err == 0)
@@ -172,7 +171,7 @@ int ipmpi_bcast_shared(struct ipmpi_group *group, const void *data, size_t len,
     if (root < 0 || root >= group->n || len == 0)
         return IPMPI_EINVAL;
     ipmpi_buffer_release(&group->kept);
-    leader = leader_of(group, node, group->me, root);
+    leader = leader_of(node, group->me, root);
     return leader == group->me ? lead(group, data, len, root, node, buffer_out)
                                : follow(group, len, leader, buffer_out);
 }

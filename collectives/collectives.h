@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/buffer.h"
+
 struct ipmpi_group; /* opaque */
 
 /* Asked every few milliseconds: 0, or the error to give up with. */
@@ -87,6 +89,16 @@ int ipmpi_agree(struct ipmpi_group *group, const void *mine, size_t len,
 /* Afterwards any of these, each choosing its algorithm (choose.c). `sizes` are
  * bytes, one for each member, laid one behind the other in `all`. */
 int ipmpi_bcast(struct ipmpi_group *group, void *data, size_t len, int root);
+
+/* A broadcast that lands once on each node (runtime/base/segment.h): all get a
+ * view of it that must not be written to, also the root. `node` has a number
+ * for each member, the same for those that share memory. Where there is no
+ * segment to be had a member gets memory of its own, and a debug note says so.
+ */
+int ipmpi_bcast_shared(
+    struct ipmpi_group *group, const void *data, size_t len, int root,
+    const int *node, struct ipmpi_buffer **buffer_out); /* data: root's only */
+
 int ipmpi_gather(struct ipmpi_group *group, const void *mine, void *all_out,
                  const size_t *sizes, int root); /* all_out: root's only */
 int ipmpi_scatter(struct ipmpi_group *group, const void *all, void *mine_out,

@@ -154,9 +154,9 @@ bool ipmpi_group_close(struct ipmpi_group **group)
             g->blocks = block->next;
             free(block);
         }
-    } /* else MPI may still use the blocks: they stay, as the requests do */
-    if (clean)
+        ipmpi_buffer_release(&g->kept);
         free(g->requests);
+    } /* else MPI may still use all this: it stays */
     free(g->rank);
     free(g);
     return clean;

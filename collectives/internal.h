@@ -23,6 +23,7 @@ struct ipmpi_group {
     MPI_Request *requests;
     int n_requests, cap;
     struct block *blocks;
+    struct ipmpi_buffer *kept; /* MPI may use it; NULL: nothing */
 };
 
 /* Memory that lives as long as the group (longer if it failed); NULL without.

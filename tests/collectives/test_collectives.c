@@ -124,6 +124,50 @@ static void bcast(void **state)
     in_all_groups(check_bcast);
 }
 
+/* Members on one node, on nodes of their own, on two; the rows of a table. */
+static void make_nodes(const struct ipmpi_group *group, int how, int *node)
+{
+    for (int i = 0; i < group->n; i++)
+        node[i] = how == 0 ? 3 : how == 1 ? i : i % 2;
+}
+
+static void check_bcast_shared(struct ipmpi_group *group, size_t len)
+{
+    struct ipmpi_buffer *buffer = NULL;
+    int node[64] = {0};
+
+    for (int how = 0; how < 3; how++) {
+        for (int root = 0; root < group->n; root++) {
+            uint8_t *data = filled(group->me, 5, len);
+            int err;
+
+            make_nodes(group, how, node);
+            err = ipmpi_bcast_shared(group, group->me == root ? data : NULL,
+                                     len, root, node, &buffer);
+            CHECK_EQ(err, len == 0 ? IPMPI_EINVAL : 0);
+            free(data);
+            if (err != 0)
+                continue;
+            CHECK_EQ(ipmpi_buffer_len(buffer), len);
+            CHECK(is_filled(ipmpi_buffer_data(buffer), root, 5, len));
+            ipmpi_buffer_release(&buffer);
+        }
+    }
+    CHECK(group->kept == NULL);
+}
+
+static void bcast_shared(void **state)
+{
+    (void)state;
+    in_all_groups(check_bcast_shared);
+    if (world_rank % 2 == 1) /* some have none, or all */
+        setenv("IPMPI_SHARE", "no", 1);
+    in_all_groups(check_bcast_shared);
+    setenv("IPMPI_SHARE", "no", 1);
+    in_all_groups(check_bcast_shared);
+    unsetenv("IPMPI_SHARE");
+}
+
 /* ---- gather, scatter, allgather: pieces alike, and uneven with empty ones */
 
 static void make_sizes(const struct ipmpi_group *group, size_t len, bool uneven,
@@ -415,6 +459,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bcast),
+        cmocka_unit_test(bcast_shared),
         cmocka_unit_test(gather),
         cmocka_unit_test(scatter),
         cmocka_unit_test(allgather),
