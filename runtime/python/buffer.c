@@ -1,14 +1,15 @@
 /* The type `_ipmpi.Frame`: one frame of a message, kept alive for as long as
  * Python holds a memoryview of it.
  *
- * The memory is this engine's alone, so the views are writable: an array that
- * arrives can be changed in place, as with ipyparallel. */
+ * A message's memory is this engine's alone, so its views are writable: an
+ * array that arrives can be changed in place, as with ipyparallel. */
 #include "runtime/python/module.h"
 
 #include "runtime/base/frames.h"
 
 struct frame_object {
     PyObject_HEAD struct ipmpi_frame frame; /* has a share */
+    int read_only;
 };
 
 static PyTypeObject *frame_type;
@@ -16,11 +17,12 @@ static PyTypeObject *frame_type;
 static int get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
     static char nothing[1];
-    const struct ipmpi_frame *frame = &((struct frame_object *)self)->frame;
+    const struct frame_object *object = (struct frame_object *)self;
+    const struct ipmpi_frame *frame = &object->frame;
     void *data = frame->len > 0 ? (void *)frame->data : nothing;
 
-    return PyBuffer_FillInfo(view, self, data, (Py_ssize_t)frame->len, 0,
-                             flags);
+    return PyBuffer_FillInfo(view, self, data, (Py_ssize_t)frame->len,
+                             object->read_only, flags);
 }
 
 static void dealloc(PyObject *self)
@@ -36,7 +38,7 @@ static void dealloc(PyObject *self)
 int ipmpi_python_init_frame(void)
 {
     static PyType_Slot slots[] = {
-        {Py_tp_doc, "One frame of a message; exports its bytes, writable."},
+        {Py_tp_doc, "One frame of a message; exports its bytes."},
         {Py_tp_dealloc, dealloc},
         {Py_bf_getbuffer, get_buffer},
         {0, NULL},
@@ -52,7 +54,7 @@ int ipmpi_python_init_frame(void)
     return frame_type == NULL ? -1 : 0;
 }
 
-static PyObject *view_of(const struct ipmpi_frame *frame)
+static PyObject *view_of(const struct ipmpi_frame *frame, int read_only)
 {
     struct frame_object *object = PyObject_New(struct frame_object, frame_type);
     PyObject *view;
@@ -60,6 +62,7 @@ static PyObject *view_of(const struct ipmpi_frame *frame)
     if (object == NULL)
         return NULL;
     object->frame = *frame;
+    object->read_only = read_only;
     if (frame->owner != NULL)
         ipmpi_buffer_share(frame->owner);
     view = PyMemoryView_FromObject((PyObject *)object);
@@ -74,7 +77,7 @@ PyObject *ipmpi_python_views(const struct ipmpi_frames *frames, size_t first)
     if (list == NULL)
         return NULL;
     for (size_t i = first; i < frames->n; i++) {
-        view = view_of(&frames->at[i]);
+        view = view_of(&frames->at[i], 0);
         if (view == NULL ||
             PyList_SetItem(list, (Py_ssize_t)(i - first), view) < 0) {
             Py_DECREF(list);
@@ -82,4 +85,12 @@ PyObject *ipmpi_python_views(const struct ipmpi_frames *frames, size_t first)
         }
     }
     return list;
+}
+
+PyObject *ipmpi_python_read_only(struct ipmpi_buffer *buffer)
+{
+    const struct ipmpi_frame frame = {ipmpi_buffer_data(buffer),
+                                      ipmpi_buffer_len(buffer), buffer};
+
+    return view_of(&frame, 1);
 }

@@ -222,5 +222,7 @@ PyMethodDef ipmpi_python_collective_methods[] = {
      ipmpi_collective_can_doc},
     {"collective", (PyCFunction)(void (*)(void))ipmpi_collective_move,
      METH_VARARGS | METH_KEYWORDS, ipmpi_collective_move_doc},
+    {"collective_share", ipmpi_collective_share, METH_VARARGS,
+     ipmpi_collective_share_doc},
     {NULL, NULL, 0, NULL},
 };

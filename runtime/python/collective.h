@@ -37,6 +37,8 @@ size_t *ipmpi_collective_sizes(PyObject *sequence, Py_ssize_t want);
 PyObject *ipmpi_collective_can(PyObject *self, PyObject *args);
 PyObject *ipmpi_collective_move(PyObject *self, PyObject *args,
                                 PyObject *kwargs);
-extern const char ipmpi_collective_can_doc[], ipmpi_collective_move_doc[];
+PyObject *ipmpi_collective_share(PyObject *self, PyObject *args);
+extern const char ipmpi_collective_can_doc[], ipmpi_collective_move_doc[],
+    ipmpi_collective_share_doc[];
 
 #endif

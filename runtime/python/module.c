@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/segment.h"
 #include "runtime/python/embed.h"
 
 struct ipmpi_engine *ipmpi_python_engine;
@@ -168,18 +169,28 @@ static int add_constants(PyObject *module)
         const char *name;
         long value;
     } constants[] = {
-        {"APPLY", IPMPI_WORK_APPLY},       {"EXECUTE", IPMPI_WORK_EXECUTE},
-        {"COMM", IPMPI_WORK_COMM},         {"OTHER", IPMPI_WORK_OTHER},
-        {"BALANCED", IPMPI_WORK_BALANCED}, {"SILENT", IPMPI_WORK_SILENT},
-        {"OK", IPMPI_STATUS_OK},           {"ERROR", IPMPI_STATUS_ERROR},
-        {"ABORTED", IPMPI_STATUS_ABORTED}, {"UNMET", IPMPI_STATUS_UNMET},
+        {"APPLY", IPMPI_WORK_APPLY},
+        {"EXECUTE", IPMPI_WORK_EXECUTE},
+        {"COMM", IPMPI_WORK_COMM},
+        {"OTHER", IPMPI_WORK_OTHER},
+        {"BALANCED", IPMPI_WORK_BALANCED},
+        {"SILENT", IPMPI_WORK_SILENT},
+        {"OK", IPMPI_STATUS_OK},
+        {"ERROR", IPMPI_STATUS_ERROR},
+        {"ABORTED", IPMPI_STATUS_ABORTED},
+        {"UNMET", IPMPI_STATUS_UNMET},
         {"UNKNOWN", IPMPI_STATUS_UNKNOWN},
+        {"share_from", (long)IPMPI_SEGMENT_MIN},
     };
+    char node[IPMPI_NODE_LEN + 1];
 
     for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
         if (PyModule_AddIntConstant(module, constants[i].name,
                                     constants[i].value) < 0)
             return -1;
+    ipmpi_segment_node(node);
+    if (PyModule_AddStringConstant(module, "node", node) < 0)
+        return -1;
     return PyModule_AddStringConstant(module, "version", IPMPI_VERSION);
 }
 
@@ -215,12 +226,14 @@ PyObject *PyInit__ipmpi(void)
     static struct PyModuleDef definition = {
         PyModuleDef_HEAD_INIT,
         .m_name = "_ipmpi",
-        .m_doc = "The engine of this process: requests in, replies and output "
-                 "out.\n\nThe main thread watches wake_fd (see join), take()s "
-                 "requests and reply()s;\none other thread serves "
-                 "take_control(). A signal that a client sends\ninterrupts the "
-                 "main thread. `package_dir` is where the package\n"
-                 "ipmpi_engine is found, `version` ours.",
+        .m_doc =
+            "The engine of this process: requests in, replies and output "
+            "out.\n\nThe main thread watches wake_fd (see join), take()s "
+            "requests and reply()s;\none other thread serves "
+            "take_control(). A signal that a client sends\ninterrupts the "
+            "main thread. `package_dir` is where the package\n"
+            "ipmpi_engine is found, `version` ours. Engines with the same\n"
+            "`node` share arrays from `share_from` bytes on.",
         .m_size = -1,
         .m_methods = methods,
     };

@@ -40,6 +40,14 @@ def collective(verb, engines, number, arguments):
     collectives.run(verb, engines, number, **arguments)
 
 
+@interactive
+def make_writable(name):
+    """The same, for one array."""
+    import ipmpi_engine
+
+    ipmpi_engine.writable(name)
+
+
 class _Requests(BroadcastView):
     """Sends requests whose shares the controller fails together."""
 
@@ -54,17 +62,21 @@ class CollectiveVerbs:
     def _collective(self, verb: str, targets, block, root=_UNSET,
                     **arguments) -> AsyncResult | None:
         targets = self.targets if targets is None else targets
-        block = self.block if block is None else block
         engines = list(self.client._build_targets(targets)[1])
         if root is not _UNSET:
             arguments["root"] = _place(engines, root)
-        view = _Requests(client=self.client, targets=engines,
-                         socket=self.client._broadcast_stream)
-        result = view.apply_async(collective, verb, engines,
-                                  secrets.randbits(63), arguments)
+        return self._ask(_Requests, engines, block, collective, verb, engines,
+                         secrets.randbits(63), arguments)
+
+    def _ask(self, kind: type, targets, block, function, *args
+             ) -> AsyncResult | None:
+        """One request to all targets, by a view of this kind."""
+        view = kind(client=self.client, targets=targets,
+                    socket=self.client._broadcast_stream)
+        result = view.apply_async(function, *args)
         self.history.extend(result.msg_ids)
         self.outstanding.update(result.msg_ids)
-        if not block:
+        if not (self.block if block is None else block):
             return result
         result.get()
         return None
@@ -74,11 +86,24 @@ class CollectiveVerbs:
         return self._collective("barrier", targets, block)
 
     def bcast(self, name: str, root: int | None = None,
-              into: str | None = None, targets=None, block=None
-              ) -> AsyncResult | None:
-        """Gives all engines the root's value."""
+              into: str | None = None, targets=None, block=None,
+              shared: bool = True) -> AsyncResult | None:
+        """Gives all engines the root's value.
+
+        shared: an array from 1 MiB on is kept once for all engines of a node,
+            the root included, and cannot be written to (see writable);
+            False: each engine has its own
+        """
         return self._collective("bcast", targets, block, root, name=name,
-                                into=into or name)
+                                into=into or name, shared=bool(shared))
+
+    def writable(self, name: str, targets=None, block=None
+                 ) -> AsyncResult | None:
+        """Makes an array that is shared one that can be written to: a private
+        copy on each engine. In code that runs there: ipmpi_engine.writable."""
+        targets = self.targets if targets is None else targets
+        engines = list(self.client._build_targets(targets)[1])
+        return self._ask(BroadcastView, engines, block, make_writable, name)
 
     def scatter(self, key: str, seq: Any = _UNSET, *args,
                 root: int | None = None, counts: Sequence[int] | None = None,

@@ -24,6 +24,9 @@ from typing import Any, Callable
 
 import _ipmpi
 
+from .arrays import (SHARE_FROM, contiguous, describe, empty, is_array,
+                     numpy_module, pickled, raw, restore, share, size_of)
+
 _MIN_DESCRIPTION = 512  # bytes of what one engine tells of its value
 _PER_ENGINE = 24        # more bytes for each engine of the group
 
@@ -110,54 +113,7 @@ def _words(told: dict) -> str:
     return f"an array of {told['dtype']} with shape {shape}"
 
 
-# ---- values and bytes ---------------------------------------------------
-
-
-def _numpy():
-    import numpy
-
-    return numpy
-
-
-def _is_array(value: Any) -> bool:
-    """An array whose memory says all: no subclass, no references in it."""
-    numpy = sys.modules.get("numpy")
-    return (numpy is not None and type(value) is numpy.ndarray
-            and not value.dtype.hasobject and value.dtype.names is None
-            and value.dtype.itemsize > 0 and value.dtype.subdtype is None)
-
-
-def _describe(value: Any) -> dict:
-    if _is_array(value):
-        return {"kind": "array", "dtype": value.dtype.str,
-                "shape": list(value.shape)}
-    return {"kind": "object", "type": type(value).__name__[:64]}
-
-
-def _raw(array):
-    """The bytes of a contiguous array, as an array of bytes; no copy."""
-    return array.reshape(-1).view(_numpy().uint8)
-
-
-def _contiguous(array):
-    return _numpy().asarray(array, order="C")
-
-
-def _empty(told: dict, shape=None):
-    return _numpy().empty(told["shape"] if shape is None else shape,
-                          told["dtype"])
-
-
-def _bytes(told: dict) -> int:
-    """The size of the array that was told of."""
-    size = _numpy().dtype(told["dtype"]).itemsize
-    for length in told["shape"]:
-        size *= length
-    return size
-
-
-def _pickled(value: Any) -> bytes:
-    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+# ---- pieces ------------------------------------------------------------
 
 
 def _even(length: int, parts: int) -> list[int]:
@@ -180,36 +136,51 @@ def _barrier(group: _Group) -> None:
     group.agree({})  # nobody knows all before all have come
 
 
-def _bcast(group: _Group, name: str, root: int, into: str) -> None:
-    mine, value, data = {}, None, None
+def _bcast(group: _Group, name: str, root: int, into: str,
+           shared: bool = True) -> None:
+    mine, value, data = {"node": _ipmpi.node}, None, None
     if group.me == root:
         value = group.value(name)
-        mine = _describe(value)
+        mine.update(describe(value))
         if mine["kind"] == "array":
-            data = _raw(_contiguous(value))
-            if not data.flags.writeable:  # nobody writes to it
-                data = data.copy()
+            mine["shared"] = shared and value.nbytes >= SHARE_FROM
         else:
-            data = bytearray(_pickled(value))
+            data = bytearray(pickled(value))
             mine["bytes"] = len(data)
-    told = group.agree(mine)[root]
-    if group.me != root:
-        if told["kind"] == "array":
-            value = _empty(told)
-            data = _raw(value)
-        else:
-            data = bytearray(told["bytes"])
-    _ipmpi.collective("bcast", None, data, root=root)
-    if group.me != root and told["kind"] == "object":
-        value = pickle.loads(data)
+    everyone = group.agree(mine)
+    told = everyone[root]
+    if told["kind"] == "object":
+        value = _bcast_object(group, value, data, told["bytes"], root)
+    elif told["shared"]:
+        value = share(value, told, root, [one["node"] for one in everyone])
+    else:
+        value = _bcast_array(group, value, told, root)
     group.commit()
     group.names[into] = value
+
+
+def _bcast_object(group: _Group, value, data: bytearray | None, length: int,
+                  root: int):
+    if group.me != root:
+        data = bytearray(length)
+    _ipmpi.collective("bcast", None, data, root=root)
+    return value if group.me == root else pickle.loads(data)
+
+
+def _bcast_array(group: _Group, value, told: dict, root: int):
+    if group.me != root:
+        value = empty(told)
+    data = raw(contiguous(value))
+    if not data.flags.writeable:  # nobody writes to the root's
+        data = data.copy()
+    _ipmpi.collective("bcast", None, data, root=root)
+    return value
 
 
 def _split(value: Any, counts: list[int] | None, axis: int, size: int
            ) -> tuple[dict, Any, list[int]]:
     """A root's value in pieces: what to tell, the bytes, their sizes."""
-    told = _describe(value)
+    told = describe(value)
     array = told["kind"] == "array"
     if array and not -value.ndim <= axis < value.ndim:
         raise ValueError(f"no axis {axis} in an array with shape "
@@ -223,17 +194,17 @@ def _split(value: Any, counts: list[int] | None, axis: int, size: int
         raise ValueError(f"counts must be {size} numbers with sum {length}")
     cuts = _cuts(counts)
     if array:
-        numpy = _numpy()
+        numpy = numpy_module()
         rest = value.size // length if length else 0
         sizes = [count * rest * value.dtype.itemsize for count in counts]
         if axis == 0:
-            data = _raw(_contiguous(value))
+            data = raw(contiguous(value))
         else:
             lead = (slice(None),) * axis
             data = numpy.concatenate(
-                [_raw(_contiguous(value[lead + (cut,)])) for cut in cuts])
+                [raw(contiguous(value[lead + (cut,)])) for cut in cuts])
     else:
-        pieces = [_pickled(value[cut]) for cut in cuts]
+        pieces = [pickled(value[cut]) for cut in cuts]
         sizes = [len(piece) for piece in pieces]
         data = b"".join(pieces)
     told.update(axis=axis, counts=counts, sizes=sizes)
@@ -252,9 +223,9 @@ def _scatter(group: _Group, name: str, root: int, into: str,
         shapes = [list(told["shape"]) for _ in group.engines]
         for shape, count in zip(shapes, told["counts"]):
             shape[told["axis"]] = count
-        sizes = [_bytes({**told, "shape": shape}) for shape in shapes]
-        value = _empty(told, shapes[group.me])
-        room = _raw(value)
+        sizes = [size_of({**told, "shape": shape}) for shape in shapes]
+        value = empty(told, shapes[group.me])
+        room = raw(value)
     else:
         sizes = told["sizes"]
         room = bytearray(sizes[group.me])
@@ -267,9 +238,9 @@ def _scatter(group: _Group, name: str, root: int, into: str,
 
 def _tell(group: _Group, value: Any) -> tuple[list[dict], list[int], Any]:
     """Agrees on what all have: descriptions, sizes, and our own bytes."""
-    mine = _describe(value)
-    data = (_raw(_contiguous(value)) if mine["kind"] == "array"
-            else _pickled(value))
+    mine = describe(value)
+    data = (raw(contiguous(value)) if mine["kind"] == "array"
+            else pickled(value))
     mine["bytes"] = len(data)
     told = group.agree(mine)
     return told, [one["bytes"] for one in told], data
@@ -280,14 +251,6 @@ def _move(data, room, sizes: list[int], root: int | None) -> None:
         _ipmpi.collective("allgather", data, room, sizes)
     else:
         _ipmpi.collective("gather", data, room, sizes, root=root)
-
-
-def _restore(told: dict, data) -> Any:
-    if told["kind"] == "object":
-        return pickle.loads(data)
-    if len(data) == 0:  # numpy makes no array of an empty buffer
-        return _empty(told)
-    return _numpy().frombuffer(data, told["dtype"]).reshape(told["shape"])
 
 
 def _gather(group: _Group, name: str, root: int | None, into: str,
@@ -336,14 +299,14 @@ def _join(told: list[dict], sizes: list[int], data, root: int | None,
         return None
     shape = list(told[0]["shape"])
     shape[axis] = sum(one["shape"][axis] for one in told)
-    result = _empty(told[0], shape)
+    result = empty(told[0], shape)
     if axis == 0:
-        _move(data, _raw(result), sizes, root)
+        _move(data, raw(result), sizes, root)
         return result
-    room = _numpy().empty(sum(sizes), "u1")
+    room = numpy_module().empty(sum(sizes), "u1")
     _move(data, room, sizes, root)
-    return _numpy().concatenate(
-        [_restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))],
+    return numpy_module().concatenate(
+        [restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))],
         axis=axis)
 
 
@@ -355,16 +318,16 @@ def _alltoall(group: _Group, name: str, into: str) -> None:
     """An array is cut evenly along its first axis, and what comes is joined
     there; of any other sequence item i goes to member i."""
     value = group.value(name)
-    mine = _describe(value)
+    mine = describe(value)
     if mine["kind"] == "array":
         if not value.ndim:
             raise ValueError("an array without dimensions cannot be cut")
-        data = _raw(_contiguous(value))
+        data = raw(contiguous(value))
     else:
         if len(value) != group.size:
             raise ValueError(f"{group.size} items, one for each engine, "
                              f"please; not {len(value)}")
-        pieces = [_pickled(item) for item in value]
+        pieces = [pickled(item) for item in value]
         mine["sizes"] = [len(piece) for piece in pieces]
         data = b"".join(pieces)
     told = group.agree(mine)
@@ -385,11 +348,11 @@ def _alltoall_array(group: _Group, told: list[dict], data):
     for one in told:
         one["rest"] = one["shape"][1:]
     group.same(told, "rest")
-    row = _bytes({**told[0], "shape": told[0]["rest"]})
+    row = size_of({**told[0], "shape": told[0]["rest"]})
     counts = [_even(one["shape"][0], group.size)[group.me] for one in told]
     sizes = [n * row for n in _even(told[group.me]["shape"][0], group.size)]
-    result = _empty(told[0], [sum(counts), *told[0]["rest"]])
-    _ipmpi.collective("alltoall", data, _raw(result), sizes,
+    result = empty(told[0], [sum(counts), *told[0]["rest"]])
+    _ipmpi.collective("alltoall", data, raw(result), sizes,
                       [n * row for n in counts])
     return result
 
@@ -401,9 +364,9 @@ def _reduce(group: _Group, name: str, op: str | Callable, root: int | None,
             into: str, scan: bool = False) -> None:
     """root None: all get the result; scan: member i that of 0 .. i."""
     value = group.value(name)
-    if _is_array(value):
+    if is_array(value):
         value = value.astype(value.dtype.newbyteorder("="), copy=False)
-    if callable(op) or not _is_array(value):
+    if callable(op) or not is_array(value):
         result = _fold(group, value, op, root, scan)
     else:
         result = _reduce_array(group, value, op, root, scan)
@@ -424,12 +387,12 @@ def _reduce_array(group: _Group, value, op: str, root: int | None,
     number = _kind_of_number(value.dtype)
     if not _ipmpi.collective_can(number, op):
         return _fold(group, value, op, root, scan)
-    told = group.agree({**_describe(value), "bytes": value.nbytes})
+    told = group.agree({**describe(value), "bytes": value.nbytes})
     for key in ("kind", "dtype", "shape"):
         group.same(told, key)
     result = value.copy(order="C")
     verb = "scan" if scan else "allreduce" if root is None else "reduce"
-    _ipmpi.collective(verb, None, _raw(result), root=root or 0,
+    _ipmpi.collective(verb, None, raw(result), root=root or 0,
                       number=number, operation=op)
     return result
 
@@ -448,12 +411,12 @@ def _fold(group: _Group, value: Any, op: str | Callable, root: int | None,
     _move(data, room, sizes, root)
     if not wanted:
         return None
-    values = [_restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))]
+    values = [restore(one, room[cut]) for one, cut in zip(told, _cuts(sizes))]
     if scan:
         values = values[:group.me + 1]
     result = functools.reduce(_function(op, told[0]["kind"]), values)
     if not callable(op) and told[0]["kind"] == "array":
-        result = _numpy().asarray(result).astype(value.dtype, copy=len(
+        result = numpy_module().asarray(result).astype(value.dtype, copy=len(
             values) == 1)
     return result
 
@@ -461,7 +424,7 @@ def _fold(group: _Group, value: Any, op: str | Callable, root: int | None,
 def _function(op: str | Callable, kind: str) -> Callable:
     if callable(op):
         return op
-    return getattr(_numpy(), _UFUNCS[op]) if kind == "array" else _FOLDS[op]
+    return getattr(numpy_module(), _UFUNCS[op]) if kind == "array" else _FOLDS[op]
 
 
 def _scan(group: _Group, name: str, op: str | Callable, into: str) -> None:

@@ -1,0 +1,173 @@
+"""Arrays that the engines of a node share: one copy in memory, whatever the
+number of engines, and nothing left of it when nobody has it any more."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import ipyparallel as ipp
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge"
+                       / "client"))
+
+import ipmpi  # noqa: E402
+from harness import processes  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
+
+WAIT = 60
+MIB = 1 << 20
+SIZE = 32 * MIB
+SEGMENT = "/memfd:ipmpi"
+
+
+@pytest.fixture
+def four(kind):
+    """A cluster of four engines, of which a test may kill any, and a client
+    of ours."""
+    if kind != "ipmpi":
+        pytest.skip("only ipmpi's clusters share arrays")
+    with Cluster(4) as cluster:
+        with ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
+            client.wait_for_engines(4, timeout=WAIT)
+            client[:].execute("import numpy as np", block=True)
+            yield cluster, client
+
+
+def mapped(pid: int, field: str = "Pss:") -> int:
+    """Bytes of segments in a process's memory, by the fields of smaps that
+    begin so; 0 for one that is gone."""
+    total, inside = 0, False
+    try:
+        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        if re.match(r"[0-9a-f]+-", line):
+            inside = SEGMENT in line
+        elif inside and line.startswith(field):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def holders(cluster) -> list[int]:
+    """The processes of a cluster that map a segment or have one open."""
+    found = []
+    for pid in processes.marked(cluster.mark):
+        try:
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}")
+                     for fd in os.listdir(f"/proc/{pid}/fd")]
+            text = Path(f"/proc/{pid}/maps").read_text()
+        except OSError:
+            continue
+        if SEGMENT in text or any(SEGMENT in link for link in links):
+            found.append(pid)
+    return found
+
+
+def until(condition, what: str) -> None:
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+@ipp.interactive
+def touch():
+    return int(x[::4096].sum()), x.flags.writeable  # noqa: F821
+
+
+def check_one_copy(client) -> list[int]:
+    """All engines read all of x; together they have it once."""
+    engines = client[:].apply_sync(os.getpid)
+    client[:].apply_sync(touch)
+    assert all(mapped(pid, "Rss:") >= SIZE for pid in engines)
+    assert sum(map(mapped, engines)) < 1.1 * SIZE
+    assert all(mapped(pid, "Private_") < 0.1 * SIZE for pid in engines)
+    return engines
+
+
+def test_bcast_lands_once(four):
+    cluster, client = four
+    view = client[:]
+    view.block = True
+    client[1].execute(f"x = np.arange({SIZE}, dtype='u1'); z = x[:10]",
+                      block=True)
+    view.bcast("x", root=1)
+    want = [(sum(i % 256 for i in range(0, SIZE, 4096)), False)] * 4
+    assert view.apply_sync(touch) == want
+    check_one_copy(client)
+    with pytest.raises(ipp.RemoteError, match="read-only"):
+        client[0].execute("x[0] = 1", block=True)
+
+    view.writable("x", targets=[2])  # its own from now on
+    client[2].execute("x[0] = 99", block=True)
+    assert view.pull("x[0]", targets=[2]) == [99]
+    assert client[0].apply_sync(touch) == want[0]
+    client[3].execute("import ipmpi_engine\n"
+                      "ipmpi_engine.writable('x')[1] = 77", block=True)
+    view.execute("y = int(x[0]), int(x[1])")
+    assert view["y"] == [(0, 1), (0, 1), (99, 1), (0, 77)]
+
+    view.execute("del x")
+    until(lambda: not holders(cluster), "the segment is still there")
+
+
+def test_small_and_private_ones_are_writable(four):
+    cluster, client = four
+    view = client[:]
+    view.block = True
+    view.execute(f"x = np.ones({SIZE}, 'u1'); s = np.ones({MIB} - 1, 'u1')")
+    view.bcast("x", shared=False)
+    view.bcast("s")
+    view.execute("x[0] = s[0] = 2")
+    assert not holders(cluster)
+
+
+def test_an_engine_that_dies_keeps_nothing(four):
+    cluster, client = four
+    view = client[:]
+    view.block = True
+    view.execute(f"x = np.ones({SIZE}, 'u1')")
+    view.bcast("x", root=2)
+    engines = check_one_copy(client)
+    os.kill(engines[2], signal.SIGKILL)  # the one that made it
+    until(lambda: len(client.ids) == 3, "its death is not noticed")
+    rest = client[[0, 1, 3]]
+    assert all(total == SIZE // 4096 for total, _ in rest.apply_sync(touch))
+    rest.execute("del x", block=True)
+    until(lambda: not holders(cluster), "the segment is still there")
+
+
+def test_nothing_is_left_of_a_killed_job(four):
+    cluster, client = four
+    view = client[:]
+    before = set(os.listdir("/dev/shm"))
+    client[0].execute(f"x = np.ones({SIZE}, 'u1')", block=True)
+    view.bcast("x", block=True)
+    assert holders(cluster)
+    assert not [name for name in set(os.listdir("/dev/shm")) - before
+                if "ipmpi" in name]
+    for pid in processes.marked(cluster.mark):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not processes.marked(cluster.mark), "it cannot be killed")
+    assert not holders(cluster)
+
+
+def test_private_copies_where_nothing_can_be_shared(kind):
+    if kind != "ipmpi":
+        pytest.skip("only ipmpi's clusters share arrays")
+    with Cluster(3, env={"IPMPI_SHARE": "no"}) as cluster, \
+            ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
+        client.wait_for_engines(3, timeout=WAIT)
+        view = client[:]
+        view.block = True
+        view.execute(f"import numpy as np; x = np.ones({SIZE}, 'u1')")
+        view.bcast("x", root=1)
+        assert view.apply_sync(touch) == [(SIZE // 4096, False)] * 3
+        assert not holders(cluster)
