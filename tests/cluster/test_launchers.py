@@ -133,6 +133,9 @@ def test_ipcluster(place):
         time.sleep(0.1)
     with ipp.Client(profile_dir=str(path.parent.parent)) as rc:
         rc.wait_for_engines(2, timeout=30)
-    assert "default" in ipcluster(place, "list")
+    rows = ipcluster(place, "list").splitlines()[1:]
+    assert [row.split() for row in rows] == [
+        ["default", "''", "True", "2", "Ipmpi"]]
     ipcluster(place, "stop")
     assert processes.wait_gone(place.as_posix(), 20)
+    assert json.loads(ipcluster(place, "list", "-o", "json")) == []

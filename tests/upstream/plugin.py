@@ -98,6 +98,10 @@ def pytest_configure(config) -> None:
     config.stash[STAGE] = stage
     for name in ("setup", "teardown", "add_engines"):
         setattr(upstream_tests, name, getattr(stage, name))
+    if stage.kind == "ipmpi":
+        from .launching import Launching  # finds our client package
+
+        config.pluginmanager.register(Launching())
 
 
 def pytest_collection_modifyitems(config, items) -> None:
@@ -120,15 +124,3 @@ def io_loop():
     """What pytest-tornado lends to 7.1's launcher tests."""
     loop = IOLoop.current()
     yield loop
-
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef, request):
-    """Upstream's tests of Cluster get our launchers, by name."""
-    stage = request.config.stash[STAGE]
-    if stage.kind != "ipmpi" or not fixturedef.argname.endswith(
-            "_launcher_class"):
-        return None
-    fixturedef.cached_result = ("ipmpi", fixturedef.cache_key(request), None)
-    return "ipmpi"
