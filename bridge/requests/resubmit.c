@@ -30,28 +30,44 @@ static json_t *new_header(struct ipmpi_hub *hub,
     return header;
 }
 
+/* Of the stored metadata only the label: targets and dependencies are those of
+ * the first run, and retries were its, too. */
+static json_t *new_metadata(const struct ipmpi_record *record)
+{
+    const struct ipmpi_frame *label = &record->label;
+
+    if (label->data == NULL)
+        return json_object();
+    return json_pack("{s:o}", "label",
+                     json_stringn((const char *)label->data, label->len));
+}
+
+/* Dumps and releases `object`, which may be NULL. The frame owns its bytes. */
+static int dump_part(json_t *object, struct ipmpi_frame *frame_out)
+{
+    int err = object == NULL ? IPMPI_EJSON : ipmpi_json_dump(object, frame_out);
+
+    json_decref(object);
+    return err;
+}
+
 /* The request as if a client had sent it: composed, then opened. */
 static int remake(struct ipmpi_hub *hub, const struct ipmpi_record *record,
                   struct ipmpi_request **request_out)
 {
     static const struct ipmpi_limits limits = IPMPI_LIMITS_DEFAULT;
-    json_t *header = new_header(hub, record);
     struct ipmpi_frames msg = {0};
     struct ipmpi_frame parts[IPMPI_SIGNED] = {{0}};
     char sig[IPMPI_SIG_LEN];
-    int err = IPMPI_EJSON;
+    int err = dump_part(new_header(hub, record), &parts[IPMPI_PART_HEADER]);
 
-    if (header == NULL)
-        return err;
-    err = ipmpi_json_dump(header, &parts[IPMPI_PART_HEADER]);
-    json_decref(header);
-    if (err != 0)
-        return err;
+    if (err == 0)
+        err = dump_part(new_metadata(record), &parts[IPMPI_PART_METADATA]);
     parts[IPMPI_PART_PARENT] =
         (struct ipmpi_frame){(const uint8_t *)"{}", 2, NULL};
-    parts[IPMPI_PART_METADATA] = parts[IPMPI_PART_PARENT];
     parts[IPMPI_PART_CONTENT] = record->content;
-    err = ipmpi_frames_add_static(&msg, "resubmitted", 11);
+    if (err == 0)
+        err = ipmpi_frames_add_static(&msg, "resubmitted", 11);
     if (err == 0)
         err = ipmpi_frames_add_static(&msg, IPMPI_DELIM, IPMPI_DELIM_LEN);
     if (err == 0)
@@ -65,6 +81,7 @@ static int remake(struct ipmpi_hub *hub, const struct ipmpi_record *record,
     if (err == 0)
         err = ipmpi_request_open(&msg, hub->key, NULL, &limits, request_out);
     ipmpi_buffer_release(&parts[IPMPI_PART_HEADER].owner);
+    ipmpi_buffer_release(&parts[IPMPI_PART_METADATA].owner);
     ipmpi_frames_clear(&msg);
     return err;
 }
