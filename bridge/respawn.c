@@ -8,40 +8,51 @@
 
 void ipmpi_respawn_lost(struct ipmpi_respawn *respawn)
 {
-    if (!respawn->given_up)
-        respawn->missing++;
+    respawn->missing++;
 }
 
-static int64_t last_us(const struct ipmpi_respawn *respawn)
+/* When it was done for the k-th last time. */
+static int64_t done_us(const struct ipmpi_respawn *respawn, unsigned k)
 {
-    return respawn
-        ->times_us[(respawn->n + IPMPI_RESPAWN_MOST - 1) % IPMPI_RESPAWN_MOST];
+    return respawn->times_us[(respawn->n - k) % IPMPI_RESPAWN_MOST];
 }
 
 int64_t ipmpi_respawn_deadline_us(const struct ipmpi_respawn *respawn)
 {
+    int64_t pause_us, minute_us;
+
     if (respawn->missing == 0)
         return INT64_MAX;
-    return respawn->n == 0 ? 0 : last_us(respawn) + PAUSE_US;
+    if (respawn->n == 0)
+        return 0;
+    pause_us = done_us(respawn, 1) + PAUSE_US;
+    if (respawn->n < IPMPI_RESPAWN_MOST)
+        return pause_us;
+    minute_us = done_us(respawn, IPMPI_RESPAWN_MOST) + MINUTE_US;
+    return pause_us > minute_us ? pause_us : minute_us;
+}
+
+static void complain(struct ipmpi_respawn *respawn, int64_t wait_us)
+{
+    if (wait_us > PAUSE_US && !respawn->complained)
+        ipmpi_log_warn("BRIDGE-RESPAWN",
+                       "engines died %d times within a minute; the next are "
+                       "replaced in %d s",
+                       IPMPI_RESPAWN_MOST + 1, (int)(wait_us / 1000000));
+    respawn->complained = wait_us > PAUSE_US;
 }
 
 int ipmpi_respawn_take(struct ipmpi_respawn *respawn, int64_t now_us)
 {
-    int64_t *oldest = &respawn->times_us[respawn->n % IPMPI_RESPAWN_MOST];
     const int missing = respawn->missing;
+    const int64_t due_us = ipmpi_respawn_deadline_us(respawn);
 
-    if (ipmpi_respawn_deadline_us(respawn) > now_us)
+    if (missing == 0)
+        return 0;
+    complain(respawn, due_us - now_us);
+    if (due_us > now_us)
         return 0;
     respawn->missing = 0;
-    if (respawn->n >= IPMPI_RESPAWN_MOST && now_us - *oldest < MINUTE_US) {
-        respawn->given_up = true;
-        ipmpi_log_error("BRIDGE-RESPAWN",
-                        "engines died %d times within a minute; they are not "
-                        "replaced any more",
-                        IPMPI_RESPAWN_MOST + 1);
-        return 0;
-    }
-    *oldest = now_us;
-    respawn->n++;
+    respawn->times_us[respawn->n++ % IPMPI_RESPAWN_MOST] = now_us;
     return missing;
 }

@@ -31,7 +31,8 @@ static void the_next_ones_wait(void **state)
     CHECK_EQ(ipmpi_respawn_take(&respawn, 12 * SECOND), 1);
 }
 
-static void it_gives_up(void **state)
+/* The 6th time within a minute waits until the 1st is a minute ago. */
+static void the_pace_is_held_back(void **state)
 {
     struct ipmpi_respawn respawn = {0};
 
@@ -42,9 +43,11 @@ static void it_gives_up(void **state)
     }
     ipmpi_respawn_lost(&respawn);
     CHECK_EQ(ipmpi_respawn_take(&respawn, 130 * SECOND), 0);
-    CHECK_EQ(ipmpi_respawn_deadline_us(&respawn), INT64_MAX);
+    CHECK_EQ(ipmpi_respawn_deadline_us(&respawn), 160 * SECOND);
     ipmpi_respawn_lost(&respawn);
-    CHECK_EQ(ipmpi_respawn_take(&respawn, 1000 * SECOND), 0);
+    CHECK_EQ(ipmpi_respawn_take(&respawn, 160 * SECOND), 2);
+    ipmpi_respawn_lost(&respawn);
+    CHECK_EQ(ipmpi_respawn_deadline_us(&respawn), 163 * SECOND);
 }
 
 static void slowly_it_goes_on(void **state)
@@ -63,7 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_that_die_together_come_together),
         cmocka_unit_test(the_next_ones_wait),
-        cmocka_unit_test(it_gives_up),
+        cmocka_unit_test(the_pace_is_held_back),
         cmocka_unit_test(slowly_it_goes_on),
     };
 
