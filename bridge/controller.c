@@ -14,7 +14,9 @@
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
+#include "bridge/requests/requests.h"
 #include "bridge/requests/spawn.h"
+#include "bridge/requests/survey.h"
 #include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/spawner.h"
@@ -186,6 +188,8 @@ static int open_hub(struct ipmpi_controller *c)
     if (err == 0)
         err = ipmpi_spawn_create(ipmpi_spawner_start, c, &c->hub.spawn);
     if (err == 0)
+        err = ipmpi_survey_create(ipmpi_status_reply, &c->hub.survey);
+    if (err == 0)
         err = ipmpi_intake_open(&c->intake, c->doors, &c->hub, c->key);
     return err;
 }
@@ -289,6 +293,7 @@ static void close_hub(struct ipmpi_controller *c)
         ipmpi_balanced_close(&c->hub);
     ipmpi_dask_destroy(&c->hub.dask);
     ipmpi_spawn_destroy(&c->hub.spawn);
+    ipmpi_survey_destroy(&c->hub.survey);
     ipmpi_abort_memory_destroy(&c->hub.aborted);
     ipmpi_registry_clear(&c->hub.registry);
     ipmpi_composer_destroy(&c->composer);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bridge/hub/records.h"
+#include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/dispatch.h"
 #include "runtime/base/error.h"
@@ -82,8 +83,10 @@ static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         return; /* head, topic, signature and the four parts */
     if (head->kind == IPMPI_IOPUB_BUSY) {
         job = ipmpi_job_by_ref(&hub->ledger, head->ref);
-        if (job != NULL)
+        if (job != NULL) {
             job->held.started = true;
+            job->started_us = hub->out.now_us(hub->out.ctx);
+        }
     }
     ipmpi_records_output(hub, head->kind, frames);
     err = ipmpi_frames_add_from(&out, frames, 1, 1);
@@ -117,6 +120,7 @@ static const struct handler {
     {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
     {IPMPI_MSG_IOPUB, on_iopub},
     {IPMPI_MSG_LEAVING, on_leaving},
+    {IPMPI_MSG_MEASURED, ipmpi_survey_take},
 };
 
 void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,

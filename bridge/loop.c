@@ -19,6 +19,7 @@
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
+#include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/spawner.h"
 #include "runtime/base/clock.h"
@@ -189,6 +190,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     next = earliest(next, ipmpi_spawner_deadline_us(c));
+    next = earliest(next, ipmpi_survey_deadline_us(c->hub.survey));
     if (c->losses != NULL)
         next = earliest(next, c->losses->due_us);
     if (!c->published)
@@ -233,6 +235,7 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_taskdb_poll(c->db);
     ipmpi_dask_turn(&c->hub);
     ipmpi_spawner_turn(c);
+    ipmpi_survey_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
     if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0)

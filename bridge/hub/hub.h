@@ -18,6 +18,7 @@ struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_dask;
 struct ipmpi_spawn;
+struct ipmpi_survey;
 
 struct ipmpi_hub {
     struct ipmpi_outlets out;
@@ -32,6 +33,7 @@ struct ipmpi_hub {
     struct ipmpi_abort_memory *aborted;
     struct ipmpi_dask *dask;
     struct ipmpi_spawn *spawn;
+    struct ipmpi_survey *survey;
     bool shutdown_asked;
 };
 

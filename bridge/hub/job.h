@@ -70,8 +70,9 @@ struct ipmpi_job {
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
-    struct ipmpi_held held;      /* while SENT; withdrawn: the engine was
-                                  * asked to drop it */
+    struct ipmpi_held held; /* while SENT; withdrawn: the engine was
+                             * asked to drop it */
+    int64_t started_us;     /* when its start was heard, by the hub's clock */
     struct ipmpi_engine *engine; /* unless HELD */
     void *data;                  /* the owner's */
     struct ipmpi_job *prev, *next;

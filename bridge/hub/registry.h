@@ -15,6 +15,7 @@
 
 struct ipmpi_job;
 
+#define IPMPI_HOST_CAP 64
 #define IPMPI_UUID_LEN 33 /* 8 hex, -, 24 hex */
 
 /* How many finished msg_ids an engine's entry remembers for queue_status. */
@@ -33,7 +34,7 @@ struct ipmpi_engine {
     int pid;
     enum ipmpi_engine_state state;
     char uuid[IPMPI_UUID_LEN + 1];
-    char host[64];
+    char host[IPMPI_HOST_CAP];
     char python[16];
     char end[192]; /* a clause: how it ended; empty while it lives */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
@@ -45,6 +46,8 @@ struct ipmpi_engine {
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;
+    int64_t rss;                    /* bytes, as it last said when asked */
+    uint64_t survey;                /* by which survey; 0: never */
     char *recent[IPMPI_RECENT_CAP]; /* ring of msg_ids, newest overwrites */
     void *task_slot;                /* the balanced scheduler's own data */
     UT_hash_handle by_id, by_uuid, by_rank;

@@ -29,6 +29,10 @@ void ipmpi_request_become_dask(struct ipmpi_hub *hub,
 void ipmpi_request_spawn(struct ipmpi_hub *hub, struct ipmpi_request *request);
 void ipmpi_request_stop_dask(struct ipmpi_hub *hub,
                              struct ipmpi_request *request);
+/* Replies to a status request; engines elsewhere have the memory that they
+ * told in this survey (0: none was made). */
+void ipmpi_status_reply(struct ipmpi_hub *hub, struct ipmpi_request *request,
+                        uint64_t survey);
 void ipmpi_request_status(struct ipmpi_hub *hub, struct ipmpi_request *request);
 
 #endif

@@ -1,5 +1,6 @@
 /* ipmpi_status_request: our own question, for `ipmpi status` and the
- * launchers. Content {}; the reply's content:
+ * launchers. Content {"memory": bool}: ask engines on other nodes for theirs,
+ * which takes a moment. The reply's content:
  *
  *   status       "ok"
  *   controller   {"host", "pid", "rss" (bytes), "up_s", "held_bytes"}
@@ -11,35 +12,27 @@
  *
  * state: starting, idle, busy, leaving. queue and tasks count undecided work
  * as queue_request does; waiting is the part of it that rank 0 still holds.
- * rss: null for engines on other nodes. running: null, or {"msg_id", "type"}
- * of the work that the engine has had longest. */
+ * rss: resident bytes; null for engines on other nodes that were not asked, or
+ * have not answered. running: null, or {"msg_id", "type", "for_s"} of the work
+ * that the engine is at: for_s, since it began; null, it has not yet. */
 #include "bridge/requests/requests.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <utlist.h>
 
+#include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/wire/json.h"
+#include "runtime/base/memory.h"
 
-/* Resident bytes of a process of this node; null if it is not there. A read
- * of /proc never waits for a disk. */
 static json_t *memory_of(int pid)
 {
-    char path[64];
-    long long size, resident;
-    FILE *file;
-    int got;
+    const int64_t bytes = ipmpi_memory_resident(pid);
 
-    snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-    file = pid > 0 ? fopen(path, "re") : NULL;
-    if (file == NULL)
-        return json_null();
-    got = fscanf(file, "%lld %lld", &size, &resident);
-    fclose(file);
-    return got == 2 ? json_integer(resident * sysconf(_SC_PAGESIZE))
-                    : json_null();
+    return bytes >= 0 ? json_integer(bytes) : json_null();
 }
 
 /* Since this process was started: field 22 of its stat, in ticks after boot.
@@ -81,24 +74,51 @@ static const char *state_of(const struct ipmpi_engine *engine)
     }
 }
 
-static json_t *running_on(const struct ipmpi_engine *engine)
+/* What it has begun and not ended, else what it has had longest. */
+static const struct ipmpi_job *job_of(const struct ipmpi_engine *engine)
 {
-    const struct ipmpi_job *job = ipmpi_job_of(engine->sent.first);
+    struct ipmpi_held *held;
+
+    DL_FOREACH (engine->sent.first, held) {
+        if (held->started)
+            return ipmpi_job_of(held);
+    }
+    return ipmpi_job_of(engine->sent.first);
+}
+
+static json_t *running_on(const struct ipmpi_hub *hub,
+                          const struct ipmpi_engine *engine)
+{
+    const struct ipmpi_job *job = job_of(engine);
+    int64_t for_us;
 
     if (job == NULL)
         return json_null();
-    return json_pack("{s:o,s:o}", "msg_id",
+    for_us = hub->out.now_us(hub->out.ctx) - job->started_us;
+    return json_pack("{s:o,s:s,s:o}", "msg_id",
                      ipmpi_json_text(job->msg_id, strlen(job->msg_id)), "type",
-                     json_string(job->kind == IPMPI_WORK_APPLY ? "apply"
-                                 : job->kind == IPMPI_WORK_EXECUTE
-                                     ? "execute"
-                                     : "request"));
+                     job->kind == IPMPI_WORK_APPLY     ? "apply"
+                     : job->kind == IPMPI_WORK_EXECUTE ? "execute"
+                                                       : "request",
+                     "for_s",
+                     job->held.started ? json_real((double)for_us / 1e6)
+                                       : json_null());
 }
 
-static json_t *describe(const struct ipmpi_engine *engine, const char *here)
+/* Of this node from /proc, of others as they said in this survey. */
+static json_t *memory_of_engine(const struct ipmpi_engine *engine,
+                                const char *here, uint64_t survey)
 {
-    const bool local = strcmp(engine->host, here) == 0;
+    if (strcmp(engine->host, here) == 0)
+        return memory_of(engine->pid);
+    return survey != 0 && engine->survey >= survey ? json_integer(engine->rss)
+                                                   : json_null();
+}
 
+static json_t *describe(const struct ipmpi_hub *hub,
+                        const struct ipmpi_engine *engine, const char *here,
+                        uint64_t survey)
+{
     return json_pack(
         "{s:i,s:s,s:i,s:i,s:o,s:o,s:s,s:I,s:I,s:I,s:I,s:o,s:o}", "id",
         engine->id, "uuid", engine->uuid, "rank", engine->rank, "pid",
@@ -108,35 +128,55 @@ static json_t *describe(const struct ipmpi_engine *engine, const char *here)
         state_of(engine), "queue", (json_int_t)engine->nmux, "tasks",
         (json_int_t)engine->ntasks, "completed", (json_int_t)engine->ncompleted,
         "waiting", (json_int_t)engine->nwaiting, "rss",
-        local ? memory_of(engine->pid) : json_null(), "running",
-        running_on(engine));
+        memory_of_engine(engine, here, survey), "running",
+        running_on(hub, engine));
 }
 
-static json_t *describe_all(const struct ipmpi_hub *hub, const char *here)
+static json_t *describe_all(const struct ipmpi_hub *hub, const char *here,
+                            uint64_t survey)
 {
     struct ipmpi_engine *engine, *next;
     json_t *engines = json_array();
 
     HASH_ITER (by_id, hub->registry.by_id, engine, next) {
         if (engine->state != IPMPI_ENGINE_GONE)
-            json_array_append_new(engines, describe(engine, here));
+            json_array_append_new(engines, describe(hub, engine, here, survey));
     }
     return engines;
 }
 
-void ipmpi_request_status(struct ipmpi_hub *hub, struct ipmpi_request *request)
+/* As engines tell theirs. */
+static void name_here(char here[IPMPI_HOST_CAP])
 {
-    char here[sizeof(((struct ipmpi_engine *)NULL)->host)] = "";
+    memset(here, 0, IPMPI_HOST_CAP);
+    gethostname(here, IPMPI_HOST_CAP - 1);
+}
+
+void ipmpi_status_reply(struct ipmpi_hub *hub, struct ipmpi_request *request,
+                        uint64_t survey)
+{
+    char here[IPMPI_HOST_CAP];
     json_t *reply;
 
-    gethostname(here, sizeof(here) - 1);
+    name_here(here);
     reply = json_pack("{s:s,s:{s:s,s:i,s:o,s:f,s:I},s:o,s:I}", "status", "ok",
                       "controller", "host", here, "pid", (int)getpid(), "rss",
                       memory_of((int)getpid()), "up_s", seconds_up(),
                       "held_bytes", (json_int_t)hub->ledger.held_bytes,
-                      "engines", describe_all(hub, here), "unassigned",
+                      "engines", describe_all(hub, here, survey), "unassigned",
                       (json_int_t)ipmpi_balanced_unassigned(hub));
     ipmpi_hub_reply(hub, IPMPI_DOOR_QUERY, request, "ipmpi_status_reply", NULL,
                     reply, NULL);
     json_decref(reply);
+}
+
+void ipmpi_request_status(struct ipmpi_hub *hub, struct ipmpi_request *request)
+{
+    const json_t *content = ipmpi_request_content(request);
+    char here[IPMPI_HOST_CAP];
+
+    name_here(here);
+    if (!json_is_true(json_object_get(content, "memory")) ||
+        ipmpi_survey_begin(hub, request, here) != 0)
+        ipmpi_status_reply(hub, request, 0);
 }

@@ -68,13 +68,15 @@ int ipmpi_ask_status(const struct ipmpi_paths *paths, int timeout_ms,
                      json_t **status_out)
 {
     struct ipmpi_hub_client *client = NULL;
-    json_t *status = NULL;
+    json_t *status = NULL, *content;
     int err = open_client(paths, &client);
 
     if (err != 0)
         return err;
-    err = ipmpi_hub_client_ask(client, "ipmpi_status_request", NULL, timeout_ms,
-                               &status);
+    content = json_pack("{s:b}", "memory", 1);
+    err = ipmpi_hub_client_ask(client, "ipmpi_status_request", content,
+                               timeout_ms, &status);
+    json_decref(content);
     if (err == IPMPI_EINVAL) { /* upstream's does not know it */
         json_decref(status);
         status = NULL;

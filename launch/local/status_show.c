@@ -86,6 +86,19 @@ static void show_sum(FILE *out, const json_t *status, const char *name)
     fputc('\n', out);
 }
 
+static void show_running(FILE *out, const json_t *running)
+{
+    const json_t *for_s = json_object_get(running, "for_s");
+
+    fprintf(out, "  %s %s", text_of(running, "type"),
+            text_of(running, "msg_id"));
+    if (json_is_number(for_s))
+        fprintf(out, " for %s",
+                ipmpi_status_duration(json_number_value(for_s)));
+    else
+        fputs(", not begun", out);
+}
+
 static void show_engine(FILE *out, const json_t *engine)
 {
     const json_t *running = json_object_get(engine, "running");
@@ -99,10 +112,7 @@ static void show_engine(FILE *out, const json_t *engine)
             count_of(engine, "queue"), count_of(engine, "tasks"),
             count_of(engine, "completed"));
     if (json_is_object(running))
-        fprintf(out, "  %s %s for %s", text_of(running, "type"),
-                text_of(running, "msg_id"),
-                ipmpi_status_duration(
-                    json_number_value(json_object_get(running, "for_s"))));
+        show_running(out, running);
     fputc('\n', out);
 }
 

@@ -42,6 +42,7 @@ enum ipmpi_msg_type {
     IPMPI_MSG_CANCEL,      /* ref = a share of a collective; frames: [1] why,
                             * as text: another share failed, so what this one
                             * waits for will not come */
+    IPMPI_MSG_MEASURE,     /* answer with MEASURED of the same ref */
 
     /* engine -> rank 0 */
     IPMPI_MSG_READY = 64,  /* detail = pid; frames: [1] host name, [2] Python
@@ -57,6 +58,7 @@ enum ipmpi_msg_type {
                             * [5] metadata, [6] content, [7..] buffers */
     IPMPI_MSG_LEAVING,     /* nothing more will come from this engine's Python;
                             * flags: IPMPI_LEAVE_* */
+    IPMPI_MSG_MEASURED,    /* ref; frames: [1] int64_t, resident bytes */
 };
 
 enum ipmpi_work_kind {

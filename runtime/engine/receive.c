@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/memory.h"
 #include "runtime/engine/state.h"
 
 enum { UUID_CAP = 64 }; /* longest uuid we take */
@@ -145,6 +147,25 @@ static int take_cancel(struct ipmpi_engine *engine,
     return 0;
 }
 
+static int take_measure(struct ipmpi_engine *engine,
+                        const struct ipmpi_msg_head *head,
+                        struct ipmpi_frames *frames)
+{
+    struct ipmpi_item *item = ipmpi_speaker_plain(IPMPI_MSG_MEASURED);
+    const int64_t rss = ipmpi_memory_resident(getpid());
+    int err;
+
+    (void)frames;
+    if (item == NULL)
+        return IPMPI_ENOMEM;
+    item->head.ref = head->ref;
+    err = ipmpi_frames_add_copy(&item->buffers, &rss, sizeof(rss));
+    if (err == 0)
+        ipmpi_outbox_post(engine->outbox, &item);
+    ipmpi_item_destroy(&item);
+    return err;
+}
+
 static handle_fn *handler_of(uint16_t type)
 {
     static handle_fn *const handlers[] = {
@@ -156,6 +177,7 @@ static handle_fn *handler_of(uint16_t type)
         [IPMPI_MSG_SHUTDOWN] = take_shutdown,
         [IPMPI_MSG_BYE] = take_bye,
         [IPMPI_MSG_CANCEL] = take_cancel,
+        [IPMPI_MSG_MEASURE] = take_measure,
     };
 
     return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]

@@ -43,6 +43,19 @@ def start(env: dict, n: int, *args) -> str:
                f"--python={places.here_python()}", *args)
 
 
+def running_for(env: dict):
+    """Since when engine 0 is at its work; None: it has not begun."""
+    status = json.loads(run(env, "status", "--json"))
+    return status["engines"][0]["running"]["for_s"]
+
+
+def until_begun(env: dict) -> float:
+    end = time.monotonic() + 10
+    while (seconds := running_for(env)) is None:
+        assert time.monotonic() < end
+    return seconds
+
+
 def test_a_cluster_from_start_to_stop(place):
     assert "2 engines" in start(place, 2)
     profile = Path(place["IPYTHONDIR"]) / "profile_default"
@@ -54,10 +67,12 @@ def test_a_cluster_from_start_to_stop(place):
         assert states == {0: "busy", 1: "idle"}
         running = status["engines"][0]["running"]
         assert running["msg_id"] == ar.msg_ids[0]
+        first = until_begun(place)
+        assert 0 <= first < running_for(place)
         assert status["engines"][0]["rss"] > 1 << 20
         assert status["controller"]["pid"] in processes.marked(
             place[processes.MARK])
-        assert "apply" in run(place, "status")
+        assert f"apply {ar.msg_ids[0]} for " in run(place, "status")
         listed = json.loads(run(place, "list", "--json"))
         assert [(c["state"], c["engines"]) for c in listed] == [
             ("running", 2)]

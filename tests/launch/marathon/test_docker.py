@@ -85,6 +85,13 @@ class Boxes:
             "import json, socket\n"
             "print(json.dumps(rc[:].apply_sync(socket.gethostname)))"))
 
+    def memory(self) -> list[int]:
+        """Of each engine, as `ipmpi status` on this host sees it."""
+        text = subprocess.run(
+            [str(IPMPI), "status", "--json", f"--profile-dir={self.profile}"],
+            capture_output=True, text=True, timeout=60, check=True).stdout
+        return [engine["rss"] for engine in json.loads(text)["engines"]]
+
     def leader(self) -> str:
         """Container of rank 0: the one of the connection file's address."""
         info = json.loads((self.profile / "security/ipcontroller-client.json")
@@ -129,6 +136,8 @@ class Docker(unittest.TestCase):
             hosts = boxes.hosts_of()
             self.assertEqual(sorted(hosts.count(h) for h in set(hosts)),
                              [2, 2, 2])
+            self.assertEqual(len(boxes.memory()), 6)
+            self.assertTrue(all(n > 1 << 20 for n in boxes.memory()))
             done = subprocess.run(
                 [CLIENT, str(ROOT / "tests/walkthrough.py"),
                  f"--profile-dir={boxes.profile}"], capture_output=True,
