@@ -2,8 +2,9 @@
  * connection_reply, while its SUB sockets may still be on their way; output
  * and notifications published meanwhile would be lost, and the client would
  * wait for them for ever (compat 1.7). So the work of a new client is held
- * until its iopub subscription has been seen, or for 200 ms: a client that
- * came and went before it subscribed leaves the next one waiting that long.
+ * until its iopub subscription has been seen, or for 2 s: so long a client may
+ * need on a machine that is busy. A client that came and went before it
+ * subscribed leaves the next one waiting for 200 ms.
  *
  * Threads: rank 0's loop only. Nothing blocks. */
 #ifndef IPMPI_BRIDGE_JOINERS_H
@@ -21,7 +22,8 @@ struct ipmpi_joiner;
 struct ipmpi_joiners {
     struct ipmpi_joiner *first; /* in order of arrival */
     uint64_t expected;          /* clients that were answered */
-    uint64_t subscribed;        /* subscriptions seen since */
+    uint64_t subscribed;        /* subscriptions that count for them */
+    uint64_t seen;              /* subscriptions, whosever */
 };
 
 typedef void ipmpi_deliver_fn(void *ctx, enum ipmpi_door door,
