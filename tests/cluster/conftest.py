@@ -24,6 +24,10 @@ TEST_SECONDS = 120  # no test may take longer, whatever hangs
 WAIT = 30           # no single result may
 
 
+if ipp.version_info < (8,):  # its docstring says why
+    collect_ignore = ["test_notebook.py"]
+
+
 def pytest_addoption(parser) -> None:
     parser.addoption("--cluster", choices=("ipmpi", "upstream"),
                      default="ipmpi", help="what to test (default: ipmpi)")
