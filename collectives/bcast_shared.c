@@ -61,10 +61,10 @@ static int bcast_leaders(struct ipmpi_group *group, void *data, size_t len,
 /* Memory for a leader: a segment, or at least memory. */
 static int make_room(struct ipmpi_group *group, size_t len, struct offer *offer)
 {
-    int err = ipmpi_segment_create(len, &group->kept, &offer->at);
+    int err = ipmpi_segment_create(len, &group->kept);
 
     if (err == 0)
-        return 0;
+        return ipmpi_segment_address(group->kept, &offer->at);
     ipmpi_log_debug("COLLECTIVE-SHARE", "no segment of %zu bytes (%s): copies",
                     len, ipmpi_strerror(err));
     offer->at.len = 0;

@@ -70,6 +70,12 @@ void ipmpi_buffer_release(struct ipmpi_buffer **buffer)
     free(b);
 }
 
+void *ipmpi_buffer_hint(const struct ipmpi_buffer *buffer,
+                        ipmpi_free_fn *free_fn)
+{
+    return buffer->free_fn == free_fn ? buffer->hint : NULL;
+}
+
 void *ipmpi_buffer_data(struct ipmpi_buffer *buffer)
 {
     return buffer->data;

@@ -29,6 +29,10 @@ struct ipmpi_buffer *ipmpi_buffer_share(struct ipmpi_buffer *buffer);
 /* Gives one share back and nulls the pointer. NULL is fine. */
 void ipmpi_buffer_release(struct ipmpi_buffer **buffer);
 
+/* The hint of a buffer that was wrapped with this function; NULL: another. */
+void *ipmpi_buffer_hint(const struct ipmpi_buffer *buffer,
+                        ipmpi_free_fn *free_fn);
+
 void *ipmpi_buffer_data(struct ipmpi_buffer *buffer);
 size_t ipmpi_buffer_len(const struct ipmpi_buffer *buffer);
 

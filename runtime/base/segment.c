@@ -16,18 +16,13 @@
 
 #include "runtime/base/error.h"
 
-struct made {
-    size_t len;
-    int fd;
-};
-
 static void free_made(void *data, void *hint)
 {
-    struct made *made = hint;
+    struct ipmpi_segment_address *at = hint;
 
-    munmap(data, made->len);
-    close(made->fd);
-    free(made);
+    munmap(data, (size_t)at->len);
+    close(at->fd);
+    free(at);
 }
 
 static void free_view(void *data, void *hint)
@@ -72,40 +67,55 @@ static void *map(int fd, size_t len, int protection, int flags)
     return data;
 }
 
-int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out,
-                         struct ipmpi_segment_address *address_out)
+static int make(size_t len, struct ipmpi_segment_address *at,
+                struct ipmpi_buffer **buffer_out)
 {
-    struct made *made;
-    void *data = NULL;
+    void *data;
+    int err = IPMPI_ESYS;
+
+    if (ftruncate(at->fd, (off_t)len) == 0)
+        err = describe(at->fd, len, at);
+    if (err != 0)
+        return err;
+    data = map(at->fd, len, PROT_READ | PROT_WRITE, MAP_SHARED);
+    if (data == NULL)
+        return IPMPI_ENOMEM;
+    err = ipmpi_buffer_wrap(data, len, free_made, at, buffer_out);
+    if (err != 0)
+        munmap(data, len);
+    return err;
+}
+
+int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out)
+{
+    struct ipmpi_segment_address *at;
     int err = len == 0 ? IPMPI_EINVAL : refuse_if_told();
 
     if (err != 0)
         return err;
-    made = malloc(sizeof(*made));
-    if (made == NULL)
+    at = malloc(sizeof(*at));
+    if (at == NULL)
         return IPMPI_ENOMEM;
-    made->len = len;
-    made->fd = memfd_create("ipmpi", MFD_CLOEXEC);
-    if (made->fd < 0) {
-        free(made);
-        return IPMPI_ESYS;
-    }
-    err = ftruncate(made->fd, (off_t)len) == 0
-              ? describe(made->fd, len, address_out)
-              : IPMPI_ESYS;
-    if (err == 0)
-        data = map(made->fd, len, PROT_READ | PROT_WRITE, MAP_SHARED);
-    if (err == 0 && data == NULL)
-        err = IPMPI_ENOMEM;
-    if (err == 0)
-        err = ipmpi_buffer_wrap(data, len, free_made, made, buffer_out);
+    at->fd = memfd_create("ipmpi", MFD_CLOEXEC);
+    err = at->fd < 0 ? IPMPI_ESYS : make(len, at, buffer_out);
     if (err == 0)
         return 0;
-    if (data != NULL)
-        munmap(data, len);
-    close(made->fd);
-    free(made);
+    if (at->fd >= 0)
+        close(at->fd);
+    free(at);
     return err;
+}
+
+int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
+                          struct ipmpi_segment_address *address_out)
+{
+    const struct ipmpi_segment_address *at =
+        ipmpi_buffer_hint(buffer, free_made);
+
+    if (at == NULL)
+        return IPMPI_ENOENT;
+    *address_out = *at;
+    return 0;
 }
 
 static bool is_it(int fd, const struct ipmpi_segment_address *address)

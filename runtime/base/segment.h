@@ -34,8 +34,11 @@ enum ipmpi_segment_access {
 
 /* A new segment, for its maker to fill: while the buffer has a share, others
  * can open it. IPMPI_ESYS: this system has none (errno); IPMPI_ENOMEM. */
-int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out,
-                         struct ipmpi_segment_address *address_out);
+int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out);
+
+/* Where others find it. IPMPI_ENOENT: the buffer is not one of create's. */
+int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
+                          struct ipmpi_segment_address *address_out);
 
 /* A view of a segment, its maker's own included. IPMPI_ENOENT: it cannot be
  * reached, or is gone; IPMPI_ENOMEM. */

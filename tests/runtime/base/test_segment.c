@@ -19,7 +19,8 @@ static struct ipmpi_segment_address address;
 static int make(void **state)
 {
     (void)state;
-    if (ipmpi_segment_create(LEN, &made, &address) != 0)
+    if (ipmpi_segment_create(LEN, &made) != 0 ||
+        ipmpi_segment_address(made, &address) != 0)
         return -1;
     memset(ipmpi_buffer_data(made), 7, LEN);
     return 0;
@@ -137,9 +138,12 @@ static void none_where_there_must_be_none(void **state)
     struct ipmpi_buffer *buffer;
 
     (void)state;
-    CHECK_EQ(ipmpi_segment_create(0, &buffer, &none), IPMPI_EINVAL);
+    CHECK_EQ(ipmpi_buffer_alloc(LEN, &buffer), 0);
+    CHECK_EQ(ipmpi_segment_address(buffer, &none), IPMPI_ENOENT);
+    ipmpi_buffer_release(&buffer);
+    CHECK_EQ(ipmpi_segment_create(0, &buffer), IPMPI_EINVAL);
     setenv(IPMPI_SEGMENT_ENV, "no", 1);
-    CHECK_EQ(ipmpi_segment_create(LEN, &buffer, &none), IPMPI_ESYS);
+    CHECK_EQ(ipmpi_segment_create(LEN, &buffer), IPMPI_ESYS);
     unsetenv(IPMPI_SEGMENT_ENV);
 }
 
