@@ -191,6 +191,11 @@ unsigned ipmpi_comm_progress(struct ipmpi_comm *comm, unsigned budget,
     return did + delivered;
 }
 
+void ipmpi_comm_set_room(struct ipmpi_comm *comm, const struct ipmpi_room *room)
+{
+    comm->room = *room;
+}
+
 void ipmpi_comm_mark_dead(struct ipmpi_comm *comm, int peer)
 {
     if (peer < 0 || peer >= comm->size)
@@ -231,6 +236,19 @@ int ipmpi_comm_number(const struct ipmpi_comm *comm)
 int ipmpi_comm_size(const struct ipmpi_comm *comm)
 {
     return comm->size;
+}
+
+int ipmpi_comm_place(const struct ipmpi_comm *comm, int number, int *rank_out)
+{
+    const struct peer *peer = comm->peers[number];
+    int world = 0;
+
+    while (world < comm->n_worlds && comm->worlds[world].comm != peer->world)
+        world++;
+    if (world == comm->n_worlds)
+        return -1;
+    *rank_out = peer->rank;
+    return world;
 }
 
 const struct ipmpi_bell_address *

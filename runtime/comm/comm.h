@@ -18,6 +18,7 @@
 
 #include "runtime/base/frames.h"
 #include "runtime/bell/bell.h"
+#include "runtime/comm/room.h"
 
 struct ipmpi_comm; /* opaque */
 
@@ -56,6 +57,10 @@ int ipmpi_comm_number(const struct ipmpi_comm *comm);
 /* On rank 0 all ranks that ever were, also those not here yet. */
 int ipmpi_comm_size(const struct ipmpi_comm *comm);
 
+/* The world of a peer, counted from 0, and its rank there, by which the other
+ * ranks of that world know it. -1: it has not come yet. */
+int ipmpi_comm_place(const struct ipmpi_comm *comm, int number, int *rank_out);
+
 /* Where a rank's bell hangs; for nannies. */
 const struct ipmpi_bell_address *
 ipmpi_comm_address(const struct ipmpi_comm *comm, int rank);
@@ -73,6 +78,10 @@ int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
  * each starts at a multiple of 8. */
 typedef void ipmpi_receive_fn(void *ctx, int source,
                               struct ipmpi_frames *frames);
+
+/* From now on `room` (copied) is asked where large frames shall lie. */
+void ipmpi_comm_set_room(struct ipmpi_comm *comm,
+                         const struct ipmpi_room *room);
 
 /* One turn: completes sends, takes in at most `budget` messages. Returns how
  * many things it did; 0 means that nothing moved. Never blocks. */

@@ -167,6 +167,7 @@ struct ipmpi_comm {
     bool starved; /* something failed for want of memory: try all again */
     bool crowded;
 
+    struct ipmpi_room room;
     struct peer *ready_first, **ready_end;
 
     struct peer_list watched, owed, acks;

@@ -160,62 +160,126 @@ static int alloc_large(size_t len, struct ipmpi_buffer **buffer_out)
     return err;
 }
 
-/* Adds frame `i`: a view of the packet's memory, or new memory if large. */
+/* Where frames are made from: small ones from the packet's bytes, large ones
+ * from `large`, or each from new memory if that is NULL. */
+struct source {
+    struct ipmpi_buffer *bytes, *large;
+    size_t offset, large_offset;
+};
+
+static size_t pad_room(size_t len)
+{
+    return (len + IPMPI_ROOM_ALIGN - 1) & ~(IPMPI_ROOM_ALIGN - 1);
+}
+
+/* What the large frames of a table need in one room; 0: more than can be. */
+static size_t room_bytes(const uint64_t *table, uint32_t n)
+{
+    size_t sum = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(table[i] & IPMPI_FRAME_LARGE))
+            continue;
+        sum += pad_room(table[i] & ~IPMPI_FRAME_LARGE);
+        if (sum > SIZE_MAX / 2)
+            return 0;
+    }
+    return sum;
+}
+
+static void ask_for_room(const struct ipmpi_room *room, const uint64_t *table,
+                         uint32_t n, struct source *from)
+{
+    const size_t bytes = room_bytes(table, n);
+    struct ipmpi_frame first = {
+        (const uint8_t *)ipmpi_buffer_data(from->bytes) + from->offset,
+        n > 0 ? table[0] : 0, NULL};
+    const bool small = n > 0 && !(table[0] & IPMPI_FRAME_LARGE);
+
+    if (bytes > 0 && room->ask != NULL)
+        from->large = room->ask(room->ctx, small ? &first : NULL, bytes);
+}
+
+/* The next large frame's memory: a view of the room, or new. */
+static int add_large(struct ipmpi_frames *frames, size_t len,
+                     struct source *from)
+{
+    struct ipmpi_buffer *own;
+    int err;
+
+    if (from->large != NULL) {
+        err =
+            ipmpi_frames_add_view(frames, from->large, from->large_offset, len);
+        from->large_offset += pad_room(len);
+        return err;
+    }
+    err = alloc_large(len, &own);
+    if (err != 0)
+        return err;
+    err = ipmpi_frames_add_view(frames, own, 0, len);
+    ipmpi_buffer_release(&own);
+    return err;
+}
+
 static int add_frame(struct ipmpi_frames *frames, uint64_t entry,
-                     struct ipmpi_buffer *bytes, size_t *offset)
+                     struct source *from)
 {
     const size_t len = entry & ~IPMPI_FRAME_LARGE;
-    struct ipmpi_buffer *large;
     int err;
 
     if (len == 0)
         return ipmpi_frames_add_static(frames, "", 0);
-    if (!(entry & IPMPI_FRAME_LARGE)) {
-        err = ipmpi_frames_add_view(frames, bytes, *offset, len);
-        *offset += pad8(len);
-        return err;
+    if (entry & IPMPI_FRAME_LARGE)
+        return add_large(frames, len, from);
+    err = ipmpi_frames_add_view(frames, from->bytes, from->offset, len);
+    from->offset += pad8(len);
+    return err;
+}
+
+/* A lone record's small frames are where the packet is; others' are copied. */
+static int find_bytes(const struct ipmpi_packet_reader *reader, bool lone,
+                      struct ipmpi_buffer *buffer, size_t skip, size_t len,
+                      struct source *from)
+{
+    const uint8_t *packet = ipmpi_buffer_data(buffer);
+    int err;
+
+    if (lone) {
+        from->bytes = ipmpi_buffer_share(buffer);
+        from->offset = (size_t)(reader->at - packet) + skip;
+        return 0;
     }
-    err = alloc_large(len, &large);
-    if (err != 0)
-        return err;
-    err = ipmpi_frames_add_view(frames, large, 0, len);
-    ipmpi_buffer_release(&large);
+    err = ipmpi_buffer_alloc(len, &from->bytes);
+    if (err == 0)
+        memcpy(ipmpi_buffer_data(from->bytes), reader->at + skip, len);
     return err;
 }
 
 int ipmpi_packet_read(struct ipmpi_packet_reader *reader, bool lone,
                       struct ipmpi_buffer *buffer,
+                      const struct ipmpi_room *room,
                       struct ipmpi_frames *frames_out)
 {
     struct ipmpi_frames frames = {0};
-    struct ipmpi_buffer *bytes = NULL;
+    struct source from = {0};
     struct ipmpi_record_head head;
     const uint64_t *table;
-    size_t offset, skip;
-    int err = 0;
+    size_t skip;
+    int err;
 
     if (reader->records_left == 0)
         return IPMPI_EEMPTY;
     memcpy(&head, reader->at, sizeof(head));
     table = ipmpi_record_table(reader->at);
     skip = sizeof(head) + head.n_frames * sizeof(uint64_t);
-    if (lone) {
-        bytes = ipmpi_buffer_share(buffer);
-        offset =
-            (size_t)(reader->at - (const uint8_t *)ipmpi_buffer_data(buffer)) +
-            skip;
-    } else {
-        const size_t len = sizeof(head) + head.body - skip;
-
-        err = ipmpi_buffer_alloc(len, &bytes);
-        if (err != 0)
-            return err;
-        memcpy(ipmpi_buffer_data(bytes), reader->at + skip, len);
-        offset = 0;
-    }
+    err = find_bytes(reader, lone, buffer, skip,
+                     sizeof(head) + head.body - skip, &from);
+    if (err == 0 && lone && room != NULL)
+        ask_for_room(room, table, head.n_frames, &from);
     for (uint32_t i = 0; i < head.n_frames && err == 0; i++)
-        err = add_frame(&frames, table[i], bytes, &offset);
-    ipmpi_buffer_release(&bytes);
+        err = add_frame(&frames, table[i], &from);
+    ipmpi_buffer_release(&from.bytes);
+    ipmpi_buffer_release(&from.large);
     if (err != 0) {
         ipmpi_frames_clear(&frames);
         return err;

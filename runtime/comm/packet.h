@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "runtime/base/frames.h"
+#include "runtime/comm/room.h"
 
 /* A frame from this length on travels by itself, ... */
 #define IPMPI_LARGE_MIN ((size_t)16 * 1024)
@@ -71,9 +71,11 @@ int ipmpi_packet_check(const void *data, size_t len,
 /* Takes the next record of a packet held by `buffer`. Small frames of a lone
  * record are views of `buffer`; several records get memory of their own, so
  * that one small frame never holds a whole packet. Large frames get new memory,
- * to be filled by the pieces. IPMPI_EEMPTY; IPMPI_ENOMEM: try again. */
+ * to be filled by the pieces: `room`'s (lent) if there is any. IPMPI_EEMPTY;
+ * IPMPI_ENOMEM: try again. */
 int ipmpi_packet_read(struct ipmpi_packet_reader *reader, bool lone,
                       struct ipmpi_buffer *buffer,
+                      const struct ipmpi_room *room,
                       struct ipmpi_frames *frames_out);
 
 /* The pieces of a record's large frames, in order. */

@@ -141,7 +141,7 @@ static void post_pieces(struct ipmpi_comm *comm, int source)
 static bool read_arrival(struct ipmpi_comm *comm, struct arrival *arrival)
 {
     if (arrival->lone && arrival->reader.records_left > 0 &&
-        ipmpi_packet_read(&arrival->reader, true, arrival->packet,
+        ipmpi_packet_read(&arrival->reader, true, arrival->packet, &comm->room,
                           &arrival->frames) != 0) {
         no_memory(comm, arrival->source);
         return false;
@@ -333,7 +333,8 @@ static int take_message(struct ipmpi_comm *comm, struct peer *peer,
         pop_arrival(comm, peer);
         return 0;
     }
-    err = ipmpi_packet_read(&arrival->reader, false, arrival->packet, frames);
+    err = ipmpi_packet_read(&arrival->reader, false, arrival->packet, NULL,
+                            frames);
     if (err == 0 && arrival->reader.records_left == 0)
         pop_arrival(comm, peer);
     if (err == IPMPI_EEMPTY)

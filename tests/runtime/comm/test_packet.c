@@ -164,9 +164,72 @@ static void any_byte_may_be_wrong(void **state)
             /* a large frame may now be huge: that is the allocator's matter */
             if (at >= 42 && at < 48)
                 continue;
-            CHECK_EQ(ipmpi_packet_read(&reader, true, buffer, &frames), 0);
+            CHECK_EQ(ipmpi_packet_read(&reader, true, buffer, NULL, &frames),
+                     0);
             ipmpi_frames_clear(&frames);
         }
+    ipmpi_buffer_release(&buffer);
+}
+
+struct asked {
+    struct ipmpi_buffer *give; /* NULL: no room */
+    char first[8];
+    size_t bytes;
+};
+
+static struct ipmpi_buffer *
+give_room(void *ctx, const struct ipmpi_frame *first, size_t bytes)
+{
+    struct asked *asked = ctx;
+
+    CHECK_EQ(first->len, 5);
+    memcpy(asked->first, first->data, first->len);
+    asked->bytes = bytes;
+    return asked->give != NULL ? ipmpi_buffer_share(asked->give) : NULL;
+}
+
+/* Two large frames lie in the room one behind the other, or where the
+ * transport likes. */
+static void large_frames_lie_where_they_shall(void **state)
+{
+    struct {
+        struct ipmpi_packet_head head;
+        struct ipmpi_record_head record;
+        uint64_t table[3];
+        char bytes[8];
+    } packet = {{IPMPI_PACKET_MAGIC, 1, 0, 0},
+                {3, 2, 32},
+                {5, 100 | IPMPI_FRAME_LARGE, 7 | IPMPI_FRAME_LARGE},
+                "first"};
+    struct ipmpi_buffer *buffer;
+
+    (void)state;
+    CHECK_EQ(ipmpi_buffer_alloc(sizeof(packet), &buffer), 0);
+    memcpy(ipmpi_buffer_data(buffer), &packet, sizeof(packet));
+    for (int with = 0; with < 2; with++) {
+        struct asked asked = {.give = NULL};
+        const struct ipmpi_room room = {give_room, &asked};
+        struct ipmpi_packet_reader reader;
+        struct ipmpi_frames frames = {0};
+        const uint8_t *start = NULL;
+
+        if (with) {
+            CHECK_EQ(ipmpi_buffer_alloc(128 + 64, &asked.give), 0);
+            start = ipmpi_buffer_data(asked.give);
+        }
+        CHECK_EQ(ipmpi_packet_check(ipmpi_buffer_data(buffer), sizeof(packet),
+                                    &reader),
+                 0);
+        CHECK_EQ(ipmpi_packet_read(&reader, true, buffer, &room, &frames), 0);
+        CHECK_STR(asked.first, "first");
+        CHECK_EQ(asked.bytes, 128 + 64);
+        CHECK_EQ(frames.n, 3);
+        CHECK_EQ(frames.at[1].len, 100);
+        CHECK_EQ(frames.at[1].data == start, with);
+        CHECK_EQ(frames.at[2].data == frames.at[1].data + 128, with);
+        ipmpi_frames_clear(&frames);
+        ipmpi_buffer_release(&asked.give);
+    }
     ipmpi_buffer_release(&buffer);
 }
 
@@ -209,7 +272,7 @@ static void records_share_a_packet(void **state)
     CHECK_EQ(at - (uint8_t *)ipmpi_buffer_data(buffer), len);
     CHECK_EQ(ipmpi_packet_check(ipmpi_buffer_data(buffer), len, &reader), 0);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ(ipmpi_packet_read(&reader, false, buffer, &got), 0);
+        CHECK_EQ(ipmpi_packet_read(&reader, false, buffer, NULL, &got), 0);
         CHECK_EQ(got.n, lists[i].n);
         for (size_t k = 0; k < got.n; k++) {
             CHECK_EQ(got.at[k].len, lists[i].at[k].len);
@@ -218,7 +281,8 @@ static void records_share_a_packet(void **state)
         ipmpi_frames_clear(&got);
         ipmpi_frames_clear(&lists[i]);
     }
-    CHECK_EQ(ipmpi_packet_read(&reader, false, buffer, &got), IPMPI_EEMPTY);
+    CHECK_EQ(ipmpi_packet_read(&reader, false, buffer, NULL, &got),
+             IPMPI_EEMPTY);
     ipmpi_buffer_release(&buffer);
 }
 
@@ -262,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_packets_pass),
         cmocka_unit_test(any_byte_may_be_wrong),
+        cmocka_unit_test(large_frames_lie_where_they_shall),
         cmocka_unit_test(records_share_a_packet),
         cmocka_unit_test(pieces_cover_large_frames),
     };
