@@ -16,6 +16,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/base/segment.h"
 #include "runtime/engine/protocol.h"
 #include "runtime/engine/state.h"
 #include "runtime/process/interfaces.h"
@@ -214,6 +215,7 @@ static int start_thread(struct ipmpi_engine *engine)
 static int open_comm(struct ipmpi_engine *engine)
 {
     struct ipmpi_comm_options options = {.protocol = IPMPI_PROTOCOL_VERSION};
+    const struct ipmpi_room room = {ipmpi_parcels_room, engine};
     struct ipmpi_interface interface;
     struct ipmpi_vigil *vigil;
     int err;
@@ -223,6 +225,8 @@ static int open_comm(struct ipmpi_engine *engine)
     vigil = ipmpi_vigil_begin(engine->link_fd);
     err = ipmpi_comm_open(&options, &engine->comm);
     ipmpi_vigil_end(&vigil);
+    if (err == 0)
+        ipmpi_comm_set_room(engine->comm, &room);
     return err;
 }
 
@@ -292,13 +296,14 @@ ipmpi_engine_identity(const struct ipmpi_engine *engine)
 
 int ipmpi_engine_ready(struct ipmpi_engine *engine, const char *version)
 {
-    char host[256] = "";
+    char host[256] = "", node[IPMPI_NODE_LEN + 1];
     struct ipmpi_item *item;
     int err = ipmpi_engine_check(engine);
 
     if (err != 0)
         return err;
     gethostname(host, sizeof(host) - 1);
+    ipmpi_segment_node(node);
     item = ipmpi_speaker_plain(IPMPI_MSG_READY);
     if (item == NULL)
         return IPMPI_ENOMEM;
@@ -306,6 +311,8 @@ int ipmpi_engine_ready(struct ipmpi_engine *engine, const char *version)
     err = ipmpi_frames_add_copy(&item->buffers, host, strlen(host));
     if (err == 0)
         err = ipmpi_frames_add_copy(&item->buffers, version, strlen(version));
+    if (err == 0)
+        err = ipmpi_frames_add_copy(&item->buffers, node, strlen(node));
     if (err == 0)
         ipmpi_outbox_post(engine->outbox, &item);
     ipmpi_item_destroy(&item);
@@ -372,6 +379,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
     if (e == NULL)
         return;
     ipmpi_sender_clear(&e->sender);
+    ipmpi_parcels_clear(&e->parcels);
     ipmpi_output_destroy(&e->output);
     ipmpi_speaker_clear(&e->speaker);
     ipmpi_composer_destroy(&e->composer);

@@ -32,10 +32,10 @@ struct ipmpi_engine_identity {
     const char *uuid, *session, *username;
     const uint8_t *key; /* text of the HMAC key; may be empty */
     size_t key_len;
-    uintptr_t user_world;     /* value of that communicator's MPI_Comm */
+    uintptr_t user_world;       /* value of that communicator's MPI_Comm */
     uintptr_t collective_world; /* a duplicate of it, for collectives/ */
-    int wake_fd;              /* readable: there is something for main */
-    int stdout_fd, stderr_fd; /* where 1 and 2 went before; -1: nowhere */
+    int wake_fd;                /* readable: there is something for main */
+    int stdout_fd, stderr_fd;   /* where 1 and 2 went before; -1: nowhere */
 };
 
 /* Why the engine has to stop. */

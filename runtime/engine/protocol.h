@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define IPMPI_PROTOCOL_VERSION 1
+#define IPMPI_PROTOCOL_VERSION 2
 
 /* Where an agent runs the job, each node has the key in a file of its own, so
  * that it does not travel: WELCOME then carries this text in its place, and
@@ -43,10 +43,19 @@ enum ipmpi_msg_type {
                             * as text: another share failed, so what this one
                             * waits for will not come */
     IPMPI_MSG_MEASURE,     /* answer with MEASURED of the same ref */
+    IPMPI_MSG_PARCEL,      /* also from engine to engine: the body of a request
+                            * that many get; see note [parcels] */
+    IPMPI_MSG_PASS,        /* ref = a parcel's number; frames: [1] as PARCEL:
+                            * the receiver, which keeps the parcel, and the
+                            * engines that it is to pass it to now */
+    IPMPI_MSG_DROP,        /* ref = a parcel's number: keep it no longer */
+    IPMPI_MSG_GONE,        /* detail = rank, in this world, of an engine that is
+                            * gone: it takes nothing, and nothing of it counts */
 
     /* engine -> rank 0 */
     IPMPI_MSG_READY = 64,  /* detail = pid; frames: [1] host name, [2] Python
-                            * version. From now on WORK may be sent */
+                            * version, [3] the node, as segment.h names it.
+                            * From now on WORK may be sent */
     IPMPI_MSG_REPLY,       /* ref, kind = enum ipmpi_status, flags, started_us
                             * and completed_us (wall clock); frames: [1]
                             * signature, [2] header, [3] parent header, [4]
@@ -56,6 +65,9 @@ enum ipmpi_msg_type {
                             * work for BUSY and IDLE; frames: [1] topic,
                             * [2] signature, [3] header, [4] parent header,
                             * [5] metadata, [6] content, [7..] buffers */
+    IPMPI_MSG_LACKS,       /* ref = a parcel's number, detail = rank, in this
+                            * world, of an engine that cannot be passed it, or
+                            * our own if we could not open what was passed */
     IPMPI_MSG_LEAVING,     /* nothing more will come from this engine's Python;
                             * flags: IPMPI_LEAVE_* */
     IPMPI_MSG_MEASURED,    /* ref; frames: [1] int64_t, resident bytes */
@@ -91,6 +103,11 @@ enum ipmpi_iopub_kind {
 /* flags of WORK */
 #define IPMPI_WORK_BALANCED 1u /* from the task scheduler */
 #define IPMPI_WORK_SILENT   2u /* execute_request with silent true */
+#define IPMPI_WORK_PARCEL   4u /* frame [3] is a parcel's number (uint64_t) in
+                                * the place of content and buffers */
+/* flags of PARCEL: see note [parcels] */
+#define IPMPI_PARCEL_KEEP 1u
+#define IPMPI_PARCEL_AT   2u
 /* flags of REPLY: a non-silent execute failed, so the engine aborted the
  * execute_requests waiting in its own queue; rank 0 does so in its own */
 #define IPMPI_REPLY_ABORT_QUEUED 1u
@@ -99,6 +116,40 @@ enum ipmpi_iopub_kind {
  * already, and neither queue holds it. So an engine counts its replies with
  * that flag, and aborts an execute_request that rank 0 sent before it had
  * them all: one whose `detail` is behind the count. */
+
+/* Note [parcels]. Content and buffers of a broadcast travel by a tree: rank 0
+ * sends them to one engine of a world, which passes them on. WORK comes from
+ * rank 0 to each as always, and is held, with all that comes after it, until
+ * its parcel is there; so rank 0 decides each share as it does without trees.
+ *
+ * Parcel numbers grow in the order in which work refers to them, on each
+ * engine. A parcel that comes again, or when its work is over, is passed on
+ * and otherwise ignored: so when an engine that had to pass it on dies, rank 0
+ * just sends it again to all that may lack it.
+ *
+ * Frames of PARCEL: [1] array of struct ipmpi_leg, the receiver first; [2]
+ * content, [3..] buffers. With IPMPI_PARCEL_KEEP the large ones land in a
+ * segment (runtime/base/segment.h) where there is one to be had, and the
+ * receiver keeps the parcel until DROP; it passes engines of its own node the
+ * segment's address, others the data, which they keep alike. With
+ * IPMPI_PARCEL_AT, frames: [2] struct ipmpi_segment_address, [3] array of
+ * struct ipmpi_extent, one for each frame of the body, [4..] those that are not
+ * in the segment. */
+
+/* One engine of a tree. The array has the tree's engines so that each
+ * is followed by those that get the parcel through it: `size` with itself. */
+struct ipmpi_leg {
+    int32_t rank; /* in this world */
+    uint32_t size;
+    uint32_t local; /* 1: on the node of the one that passes it the parcel */
+};
+
+/* A frame of a parcel's body; at IPMPI_EXTENT_APART it is not in the segment
+ * but the next of those that come with the message. */
+struct ipmpi_extent {
+    uint64_t offset, len;
+};
+#define IPMPI_EXTENT_APART UINT64_MAX
 
 /* flags of LEAVING: user code asked for it (exit, quit) */
 #define IPMPI_LEAVE_BY_USER 1u

@@ -125,12 +125,21 @@ static int compare_refs(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+void ipmpi_refs_sort(uint64_t *refs, size_t n)
+{
+    qsort(refs, n, sizeof(*refs), compare_refs);
+}
+
+bool ipmpi_refs_have(const uint64_t *refs, size_t n, uint64_t ref)
+{
+    return bsearch(&ref, refs, n, sizeof(ref), compare_refs) != NULL;
+}
+
 static bool is_among(const struct ipmpi_work *work, const void *wanted)
 {
     const struct wanted_refs *w = wanted;
 
-    return bsearch(&work->ref, w->refs, w->n, sizeof(work->ref),
-                   compare_refs) != NULL;
+    return ipmpi_refs_have(w->refs, w->n, work->ref);
 }
 
 /* One pass: what matches goes to the list returned, the rest stays. */

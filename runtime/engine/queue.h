@@ -5,6 +5,7 @@
 #ifndef IPMPI_ENGINE_QUEUE_H
 #define IPMPI_ENGINE_QUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,10 @@ struct ipmpi_work *ipmpi_queue_remove_kind(struct ipmpi_queue *queue,
 /* Those among `refs`, which is sorted upward; the caller's. */
 struct ipmpi_work *ipmpi_queue_remove_refs(struct ipmpi_queue *queue,
                                            const uint64_t *refs, size_t n);
+
+/* Numbers of work: sorted upward, and whether one is among the sorted. */
+void ipmpi_refs_sort(uint64_t *refs, size_t n);
+bool ipmpi_refs_have(const uint64_t *refs, size_t n, uint64_t ref);
 
 size_t ipmpi_queue_length(struct ipmpi_queue *queue);
 

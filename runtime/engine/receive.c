@@ -52,11 +52,7 @@ static int take_work(struct ipmpi_engine *engine,
     struct ipmpi_work *work;
     int err = make_work(head, frames, &work);
 
-    if (err != 0)
-        return err;
-    ipmpi_queue_push(engine->queue, &work);
-    ipmpi_engine_wake(engine);
-    return 0;
+    return err != 0 ? err : ipmpi_parcels_queue(engine, &work);
 }
 
 static int take_control(struct ipmpi_engine *engine,
@@ -71,20 +67,26 @@ static int take_control(struct ipmpi_engine *engine,
     return err;
 }
 
-static int compare_refs(const void *a, const void *b)
+/* A request that has started is not here any more. */
+static int abort_refs(struct ipmpi_engine *engine, const uint64_t *refs,
+                      size_t n)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    struct ipmpi_work *list = ipmpi_queue_remove_refs(engine->queue, refs, n);
+    struct ipmpi_work **end = &list;
 
-    return x < y ? -1 : x > y;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = ipmpi_parcels_remove_refs(engine, refs, n);
+    return ipmpi_engine_answer_aborted(engine, &list);
 }
 
 static int take_abort(struct ipmpi_engine *engine,
                       const struct ipmpi_msg_head *head,
                       struct ipmpi_frames *frames)
 {
-    struct ipmpi_work *list;
     uint64_t *refs;
     size_t n;
+    int err;
 
     (void)head;
     if (frames->n < 2 || frames->at[1].len % sizeof(*refs) != 0)
@@ -96,10 +98,10 @@ static int take_abort(struct ipmpi_engine *engine,
     if (refs == NULL)
         return IPMPI_ENOMEM;
     memcpy(refs, frames->at[1].data, n * sizeof(*refs));
-    qsort(refs, n, sizeof(*refs), compare_refs);
-    list = ipmpi_queue_remove_refs(engine->queue, refs, n);
+    ipmpi_refs_sort(refs, n);
+    err = abort_refs(engine, refs, n);
     free(refs);
-    return ipmpi_engine_answer_aborted(engine, &list);
+    return err;
 }
 
 static int take_signal(struct ipmpi_engine *engine,
@@ -133,6 +135,10 @@ static int take_bye(struct ipmpi_engine *engine,
     ipmpi_outbox_close(engine->outbox); /* nobody listens any more */
     ipmpi_engine_stop(engine, IPMPI_STOP_JOB);
     engine->sender.parted = true;
+    for (int rank = 1; rank < ipmpi_comm_size(engine->comm); rank++) {
+        if (rank != ipmpi_comm_rank(engine->comm)) /* they end, too */
+            ipmpi_comm_mark_dead(engine->comm, rank);
+    }
     ipmpi_comm_part(engine->comm, 0);
     return 0;
 }
@@ -166,6 +172,18 @@ static int take_measure(struct ipmpi_engine *engine,
     return err;
 }
 
+static int take_gone(struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    (void)frames;
+    if (head->detail <= 0 || head->detail >= ipmpi_comm_size(engine->comm) ||
+        head->detail == ipmpi_comm_rank(engine->comm))
+        return IPMPI_EINVAL;
+    ipmpi_comm_mark_dead(engine->comm, head->detail);
+    return 0;
+}
+
 static handle_fn *handler_of(uint16_t type)
 {
     static handle_fn *const handlers[] = {
@@ -178,13 +196,18 @@ static handle_fn *handler_of(uint16_t type)
         [IPMPI_MSG_BYE] = take_bye,
         [IPMPI_MSG_CANCEL] = take_cancel,
         [IPMPI_MSG_MEASURE] = take_measure,
+        [IPMPI_MSG_PARCEL] = ipmpi_parcels_take,
+        [IPMPI_MSG_PASS] = ipmpi_parcels_pass,
+        [IPMPI_MSG_DROP] = ipmpi_parcels_drop,
+        [IPMPI_MSG_GONE] = take_gone,
     };
 
     return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]
                                                          : NULL;
 }
 
-static int handle(struct ipmpi_engine *engine, struct ipmpi_frames *frames)
+static int handle(struct ipmpi_engine *engine, int source,
+                  struct ipmpi_frames *frames)
 {
     struct ipmpi_msg_head head;
     handle_fn *handler;
@@ -195,7 +218,7 @@ static int handle(struct ipmpi_engine *engine, struct ipmpi_frames *frames)
     if (head.version != IPMPI_PROTOCOL_VERSION)
         return IPMPI_EVERSION;
     handler = handler_of(head.type);
-    if (handler == NULL)
+    if (handler == NULL || (source != 0 && head.type != IPMPI_MSG_PARCEL))
         return IPMPI_EINVAL;
     if (!engine->welcomed && head.type != IPMPI_MSG_WELCOME)
         return IPMPI_ESTATE;
@@ -205,7 +228,7 @@ static int handle(struct ipmpi_engine *engine, struct ipmpi_frames *frames)
 void ipmpi_engine_receive(void *arg, int source, struct ipmpi_frames *frames)
 {
     struct ipmpi_engine *engine = arg;
-    int err = source == 0 ? handle(engine, frames) : IPMPI_EINVAL;
+    int err = handle(engine, source, frames);
 
     if (err != 0)
         ipmpi_log_limited(&engine->bad_message, IPMPI_LOG_ERROR,

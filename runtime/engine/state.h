@@ -12,6 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/output.h"
+#include "runtime/engine/parcels.h"
 #include "runtime/engine/sender.h"
 #include "runtime/process/account.h"
 
@@ -69,6 +70,7 @@ struct ipmpi_engine {
     /* comm thread (main before it starts and after it ends) */
     struct ipmpi_comm *comm;
     struct ipmpi_sender sender;
+    struct ipmpi_parcels parcels;
     bool job_ended;          /* BYE came */
     bool welcomed;           /* WELCOME came */
     int exit_code;           /* of the last resort */

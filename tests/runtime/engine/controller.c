@@ -136,6 +136,36 @@ uint64_t controller_work_buffers(int engine, const char *order,
     return ref;
 }
 
+void controller_send(int engine, const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    struct ipmpi_frames out = {0};
+    struct ipmpi_msg_head full = *head;
+
+    full.version = IPMPI_PROTOCOL_VERSION;
+    add_head(&out, &full);
+    CHECK_EQ(ipmpi_frames_add_from(&out, frames, 0, frames->n), 0);
+    ipmpi_frames_clear(frames);
+    send_to(engine, &out);
+}
+
+uint64_t controller_parcel_work(int engine, uint64_t number)
+{
+    const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
+                                        .kind = IPMPI_WORK_APPLY,
+                                        .flags = IPMPI_WORK_PARCEL,
+                                        .ref = ++last_ref};
+    struct ipmpi_frames frames = {0};
+    char text[HEADER_CAP];
+
+    request_header(last_ref, "apply_request", text);
+    add_text(&frames, text);
+    add_text(&frames, "\"label\":null,\"is_broadcast\":true");
+    CHECK_EQ(ipmpi_frames_add_copy(&frames, &number, sizeof(number)), 0);
+    controller_send(engine, &head, &frames);
+    return last_ref;
+}
+
 void controller_abort(int engine, const uint64_t *refs, int n)
 {
     const struct ipmpi_msg_head head = {.version = IPMPI_PROTOCOL_VERSION,
@@ -230,6 +260,32 @@ struct ipmpi_msg_head controller_await_type(int engine,
     while (find(engine, type, 0) < 0)
         turn(deadline);
     return kept[find(engine, type, 0)].head;
+}
+
+int controller_count(enum ipmpi_msg_type type)
+{
+    int n = 0;
+
+    for (int i = 0; i < nkept; i++)
+        n += kept[i].head.type == type;
+    return n;
+}
+
+void controller_await_count(enum ipmpi_msg_type type, int n)
+{
+    const int64_t deadline = ipmpi_clock_now_us() + DEADLINE_US;
+
+    while (controller_count(type) < n)
+        turn(deadline);
+}
+
+bool controller_has(enum ipmpi_msg_type type, uint64_t ref, int detail)
+{
+    for (int i = 0; i < nkept; i++)
+        if (kept[i].head.type == type && kept[i].head.ref == ref &&
+            kept[i].head.detail == detail)
+            return true;
+    return false;
 }
 
 /* Frame `part` of the composed message: 0 signature, 1 header, 2 parent,

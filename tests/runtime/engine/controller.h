@@ -45,6 +45,20 @@ uint64_t controller_work_buffers(int engine, const char *order,
                                  const size_t *len, int n);
 uint64_t controller_control(int engine, const char *msg_type);
 
+/* Sends a message of any kind; `frames` (given) are those after its head. */
+void controller_send(int engine, const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames);
+
+/* Work whose content and buffers are in a parcel; returns its ref. */
+uint64_t controller_parcel_work(int engine, uint64_t number);
+
+/* How many messages of a type have come. */
+int controller_count(enum ipmpi_msg_type type);
+/* Waits until there are so many. */
+void controller_await_count(enum ipmpi_msg_type type, int n);
+/* Whether one of them has these. */
+bool controller_has(enum ipmpi_msg_type type, uint64_t ref, int detail);
+
 void controller_abort(int engine, const uint64_t *refs, int n);
 void controller_signal(int engine, int number);
 void controller_tell(int engine, enum ipmpi_msg_type type);

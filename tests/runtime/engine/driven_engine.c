@@ -115,6 +115,18 @@ static void output(const char *order)
     }
 }
 
+/* Answers with copies of the buffers, and writes all over them. */
+static void spoil(const struct ipmpi_work *work, struct ipmpi_answer *answer)
+{
+    for (size_t i = IPMPI_WORK_AT_BUFFERS; i < work->frames.n; i++) {
+        const struct ipmpi_frame *frame = &work->frames.at[i];
+
+        MUST(ipmpi_frames_add_copy(&answer->buffers, frame->data, frame->len) ==
+             0);
+        memset((void *)frame->data, 0xee, frame->len);
+    }
+}
+
 static void fill_answer(const struct ipmpi_work *work, const char *order,
                         struct ipmpi_answer *answer)
 {
@@ -132,6 +144,8 @@ static void fill_answer(const struct ipmpi_work *work, const char *order,
                  &answer->buffers, &work->frames, IPMPI_WORK_AT_BUFFERS,
                  work->frames.n - IPMPI_WORK_AT_BUFFERS) == 0);
     }
+    if (strcmp(order, "spoil") == 0)
+        spoil(work, answer);
     if (answer->status == IPMPI_STATUS_ERROR ||
         answer->status == IPMPI_STATUS_UNMET)
         MUST(ipmpi_frames_add_static(&answer->content, error,
