@@ -23,9 +23,10 @@ log = logging.getLogger("ipmpi.engine")
 _NEEDED = ("ipyparallel", "ipyparallel.controller.dependency",
            "ipyparallel.util", "ipyparallel.client.remotefunction",
            "ipyparallel.client.view", "ipyparallel.engine.datapub")
-_WELCOME = ("numpy", "numpy.random", "jedi", "concurrent.futures.thread",
+_WELCOME = ("numpy", "numpy.random", "concurrent.futures.thread",
             "tornado.platform.asyncio", "cloudpickle")
-# Not matplotlib: half a second at each start, and few engines plot.
+# Not matplotlib, half a second at each start, when few engines plot; nor jedi,
+# a tenth of an import of everything else, when few complete names.
 
 _kernel = None
 blas_setters: list = []
