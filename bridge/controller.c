@@ -13,6 +13,7 @@
 
 #include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
+#include "bridge/memory.h"
 #include "bridge/requests/dask.h"
 #include "bridge/requests/requests.h"
 #include "bridge/requests/spawn.h"
@@ -195,11 +196,11 @@ static int open_hub(struct ipmpi_controller *c)
 }
 
 /* Above this, rank 0 stops reading work: a quarter of the machine. */
-static size_t memory_limit(void)
+static size_t memory_limit(const struct ipmpi_options *options)
 {
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-
-    return pages > 0 && page > 0 ? (size_t)pages / 4 * (size_t)page : 0;
+    if (options->memory_mb > 0)
+        return (size_t)options->memory_mb << 20;
+    return ipmpi_memory_total("/sys/fs/cgroup") / 4;
 }
 
 int ipmpi_controller_open(const struct ipmpi_options *options,
@@ -228,7 +229,7 @@ int ipmpi_controller_open(const struct ipmpi_options *options,
         ipmpi_controller_close(&c);
         return err;
     }
-    c->intake.held_limit = memory_limit();
+    c->intake.held_limit = memory_limit(options);
     *controller_out = c;
     return 0;
 }

@@ -3,8 +3,8 @@
  * A door that takes requests is a ROUTER; the two that publish are XPUBs in
  * verbose mode, because the controller must see subscribers come (compat 1.7).
  * Outgoing high-water marks are off: a message that a PUB drops would hang its
- * client. Incoming ones stay at ZMQ's default, so that a controller that stops
- * reading pushes back on the clients instead of filling its memory. */
+ * client. Incoming ones are low, so that a controller that stops reading pushes
+ * back on the clients: what ZMQ reads ahead of it is memory, too. */
 #include "bridge/doors.h"
 
 #include <errno.h>
@@ -30,6 +30,8 @@ static bool publishes(enum ipmpi_door door)
     return door == IPMPI_DOOR_IOPUB || door == IPMPI_DOOR_NOTIFICATION;
 }
 
+enum { READ_AHEAD = 64 /* messages of one client at one door */ };
+
 static int set_int(void *socket, int option, int value)
 {
     return zmq_setsockopt(socket, option, &value, sizeof(value));
@@ -40,6 +42,7 @@ static int set_options(struct ipmpi_doors *doors, enum ipmpi_door door)
     void *socket = doors->socket[door];
     int bad = set_int(socket, ZMQ_SNDHWM, 0);
 
+    bad |= set_int(socket, ZMQ_RCVHWM, READ_AHEAD);
     if (publishes(door))
         bad |= set_int(socket, ZMQ_XPUB_VERBOSE, 1);
     if (doors->curve) {

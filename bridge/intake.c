@@ -45,13 +45,18 @@ void ipmpi_intake_close(struct ipmpi_intake *intake)
     ipmpi_replay_destroy(&intake->replay);
 }
 
+static bool is_full(const struct ipmpi_intake *intake)
+{
+    const size_t held =
+        intake->hub->ledger.held_bytes + intake->joiners.held_bytes;
+
+    return (intake->held_limit > 0 && held > intake->held_limit) ||
+           ipmpi_taskdb_is_behind(intake->hub->db);
+}
+
 unsigned ipmpi_intake_mask(const struct ipmpi_intake *intake)
 {
-    const bool full = (intake->held_limit > 0 &&
-                       intake->hub->ledger.held_bytes > intake->held_limit) ||
-                      ipmpi_taskdb_is_behind(intake->hub->db);
-
-    return full ? ALL_DOORS & ~WORK_DOORS : ALL_DOORS;
+    return is_full(intake) ? ALL_DOORS & ~WORK_DOORS : ALL_DOORS;
 }
 
 static int64_t now_us(const struct ipmpi_intake *intake)
@@ -134,13 +139,17 @@ static void take_subscription(struct ipmpi_intake *intake, enum ipmpi_door door,
 static unsigned take_from(struct ipmpi_intake *intake, enum ipmpi_door door,
                           unsigned budget)
 {
+    const bool is_work = (DOOR_BIT(door) & WORK_DOORS) != 0;
     unsigned n;
 
     for (n = 0; n < budget; n++) {
         struct ipmpi_frames frames = {0};
-        int err = ipmpi_doors_receive(intake->doors, door,
-                                      intake->limits.frames, &frames);
+        int err;
 
+        if (is_work && is_full(intake))
+            break; /* not all of a budget's large messages first */
+        err = ipmpi_doors_receive(intake->doors, door, intake->limits.frames,
+                                  &frames);
         if (err == IPMPI_EEMPTY)
             break;
         if (err != 0) {

@@ -20,7 +20,7 @@ struct ipmpi_intake {
     struct ipmpi_replay *replay;
     struct ipmpi_limits limits;
     struct ipmpi_joiners joiners;
-    size_t held_limit; /* bytes of undecided requests: above it, no work is
+    size_t held_limit; /* weight of undecided requests: above it, no work is
                         * taken in (0: none) */
     uint64_t taken, dropped;
     struct ipmpi_log_limit log_limit;

@@ -77,11 +77,14 @@ bool ipmpi_joiners_hold(struct ipmpi_joiners *joiners, enum ipmpi_door door,
     held->door = door;
     held->request = ipmpi_request_share(request);
     DL_APPEND(joiner->held, held);
+    joiners->held_bytes += ipmpi_request_weight(request);
     return true;
 }
 
-static void drop_held(struct ipmpi_joiner *joiner, struct held *held)
+static void drop_held(struct ipmpi_joiners *joiners,
+                      struct ipmpi_joiner *joiner, struct held *held)
 {
+    joiners->held_bytes -= ipmpi_request_weight(held->request);
     DL_DELETE(joiner->held, held);
     ipmpi_request_release(&held->request);
     free(held);
@@ -92,7 +95,7 @@ static void drop_joiner(struct ipmpi_joiners *joiners,
 {
     DL_DELETE(joiners->first, joiner);
     while (joiner->held != NULL)
-        drop_held(joiner, joiner->held);
+        drop_held(joiners, joiner, joiner->held);
     free(joiner->session);
     free(joiner);
 }
@@ -122,7 +125,7 @@ void ipmpi_joiners_release(struct ipmpi_joiners *joiners, int64_t now_us,
             continue;
         while (joiner->held != NULL) {
             deliver(ctx, joiner->held->door, joiner->held->request);
-            drop_held(joiner, joiner->held);
+            drop_held(joiners, joiner, joiner->held);
         }
         drop_joiner(joiners, joiner);
     }

@@ -24,6 +24,7 @@ struct ipmpi_joiners {
     uint64_t expected;          /* clients that were answered */
     uint64_t subscribed;        /* subscriptions that count for them */
     uint64_t seen;              /* subscriptions, whosever */
+    size_t held_bytes;          /* the weight of the requests that wait */
 };
 
 typedef void ipmpi_deliver_fn(void *ctx, enum ipmpi_door door,

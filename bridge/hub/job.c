@@ -47,7 +47,7 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
     if (job->header.owner != NULL)
         ipmpi_buffer_share(job->header.owner);
     job->kind = kind_of(request->msg_type);
-    ledger->held_bytes += ipmpi_frames_bytes(&request->parts);
+    ledger->held_bytes += ipmpi_request_weight(request);
     HASH_ADD(by_ref, ledger->by_ref, ref, sizeof(job->ref), job);
     HASH_ADD_KEYPTR(by_id, ledger->by_id, job->msg_id, strlen(job->msg_id),
                     job);
@@ -70,7 +70,7 @@ void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
     IPMPI_ASSERT(j->state == IPMPI_JOB_HELD && j->engine == NULL);
     HASH_DELETE(by_ref, ledger->by_ref, j);
     HASH_DELETE(by_id, ledger->by_id, j);
-    ledger->held_bytes -= ipmpi_frames_bytes(&j->request->parts);
+    ledger->held_bytes -= ipmpi_request_weight(j->request);
     ipmpi_buffer_release(&j->header.owner);
     ipmpi_request_release(&j->request);
     free(j->msg_id);

@@ -82,7 +82,7 @@ struct ipmpi_job {
 struct ipmpi_ledger {
     struct ipmpi_job *by_ref, *by_id;
     uint64_t last_ref;
-    size_t held_bytes; /* of the requests of undecided jobs */
+    size_t held_bytes; /* the weight of the requests of undecided jobs */
 };
 
 /* Makes a HELD job. Takes one share of the request. msg_id NULL: the

@@ -200,6 +200,14 @@ void ipmpi_request_release(struct ipmpi_request **request)
     free(req);
 }
 
+/* Measured: a no-op task of 0.7 KB takes 5.7 KB while it waits. */
+enum { OVERHEAD = 5 << 10 };
+
+size_t ipmpi_request_weight(const struct ipmpi_request *request)
+{
+    return OVERHEAD + ipmpi_frames_bytes(&request->parts);
+}
+
 json_t *ipmpi_request_content(struct ipmpi_request *request)
 {
     if (!request->content_tried) {

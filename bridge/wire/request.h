@@ -87,6 +87,10 @@ struct ipmpi_request *ipmpi_request_share(struct ipmpi_request *request);
 /* Gives one share back and nulls the pointer. NULL is fine. */
 void ipmpi_request_release(struct ipmpi_request **request);
 
+/* What a request weighs in memory until it is decided: its bytes, and all that
+ * is kept with it (parsed JSON, job, record, places in tables). */
+size_t ipmpi_request_weight(const struct ipmpi_request *request);
+
 /* The content as a JSON object, parsed at the first call; borrowed from the
  * request. NULL if it is not an object, or memory ran out. The opener's
  * thread only. */

@@ -49,6 +49,10 @@ static const struct argp_option table[] = {
     {"scheme", KEY_SCHEME, "NAME", 0,
      "leastload, lru, plainrandom, twobin or weighted (leastload)", 0},
     {"hwm", KEY_HWM, "N", 0, "tasks that one engine may hold; 0: no limit", 0},
+    {"memory", KEY_MEMORY, "MB", 0,
+     "what rank 0 may hold for clients before they have to wait (a quarter of "
+     "the memory)",
+     0},
     {"respawn", KEY_RESPAWN, 0, 0, "replace engines that die", 0},
 
     {0, 0, 0, 0, "Engines:", 4},

@@ -62,6 +62,7 @@ struct ipmpi_options {
     int hwm; /* tasks an engine may hold in the task scheduler's eyes;
               * 0: no limit; -1: not given */
     bool respawn;
+    int memory_mb; /* that rank 0 may hold for clients; 0: it chooses */
 
     /* engines */
     char *python;   /* NULL: the environment decides */

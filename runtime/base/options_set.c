@@ -237,6 +237,8 @@ static int set_value(const struct ipmpi_parse *parse, int key,
         return set_ports(parse, value);
     case KEY_HWM:
         return number(parse, "--hwm", value, INT_MAX, &o->hwm);
+    case KEY_MEMORY:
+        return number(parse, "--memory", value, INT_MAX, &o->memory_mb);
     case KEY_DB:
         return set_db(parse, value);
     case KEY_SCHEME:

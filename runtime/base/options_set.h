@@ -32,6 +32,7 @@ enum ipmpi_option_key {
     KEY_SCHEME,
     KEY_HWM,
     KEY_RESPAWN,
+    KEY_MEMORY,
     KEY_PYTHON,
     KEY_WORK_DIR,
     KEY_NO_ZYGOTE,

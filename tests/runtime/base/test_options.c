@@ -103,13 +103,14 @@ static void options_come_in_one_word_or_two(void **state)
 {
     (void)state;
     CHECK_EQ(PARSE("--cluster-id", "c1", "--ip=*", "--location", "h", "--port",
-                   "4000", "--hwm=3"),
+                   "4000", "--hwm=3", "--memory=64"),
              0);
     CHECK_STR(options.cluster_id, "c1");
     CHECK_STR(options.ip, "*");
     CHECK_STR(options.location, "h");
     CHECK_EQ(options.port, 4000);
     CHECK_EQ(options.hwm, 3);
+    CHECK_EQ(options.memory_mb, 64);
 }
 
 static void flags_of_upstream_are_accepted(void **state)
@@ -204,6 +205,7 @@ static void wrong_use_is_refused(void **state)
         {"--no-such-option"},
         {"stray"},
         {"--hwm=many"},
+        {"--memory=2G"},
         {"--hwm", "-1"},
         {"--port=70000"},
         {"--port"},
