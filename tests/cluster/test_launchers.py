@@ -111,6 +111,23 @@ def test_attach_to_ipmpi_start(place):
     assert processes.wait_gone(place.as_posix(), 5)
 
 
+def test_a_script_that_just_ends(place):
+    """Its cluster ends with it, and nobody hears of an error."""
+    names = ", ".join(f"{key}={value!r}" for key, value in NAMES.items())
+    done = subprocess.run(
+        [sys.executable, "-c", "import ipyparallel as ipp\n"
+         f"cluster = ipp.Cluster(n=1, {names})\n"
+         "cluster.start_cluster_sync()\n"
+         "rc = cluster.connect_client_sync()\n"
+         "rc.wait_for_engines(1, timeout=30)\n"
+         "print(rc[0].apply_sync(len, 'four'))"],
+        capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "4"
+    assert "Traceback" not in done.stderr
+    assert processes.wait_gone(place.as_posix(), 5)
+
+
 def ipcluster(place: Path, *args: str) -> str:
     """Its output goes to a file: a daemon of it would hold a pipe open."""
     path = place / "ipcluster.out"

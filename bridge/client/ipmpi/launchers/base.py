@@ -30,9 +30,15 @@ def on_loop(loop, function, *args) -> None:
         function(*args)
 
 
-def run_blocking(function, *args):
-    """A future of a function that may block, on the running loop."""
-    return asyncio.get_running_loop().run_in_executor(None, function, *args)
+async def run_blocking(function, *args):
+    """Calls a function that may block, beside the running loop. When the
+    interpreter is ending, it has no more threads for us: here and now then."""
+    try:
+        call = asyncio.get_running_loop().run_in_executor(
+            None, function, *args)
+    except RuntimeError:
+        return function(*args)
+    return await call
 
 
 class ClusterFiles(BaseLauncher):
