@@ -15,7 +15,7 @@ import sys
 
 import _ipmpi
 
-from . import blas, control, forked, mpi, output, preload
+from . import blas, bound, control, forked, mpi, output, preload
 from .loop import WorkLoop
 
 log = logging.getLogger("ipmpi.engine")
@@ -48,6 +48,8 @@ def main() -> int:
 
 def start(kernel, joined: dict) -> None:
     """What must have happened before the first request comes."""
+    import ipyparallel
+
     from . import startup
 
     os.environ.setdefault("MPLBACKEND",
@@ -64,6 +66,7 @@ def start(kernel, joined: dict) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.stdout, sys.stderr = output.make_streams()
+    ipyparallel.bind_kernel = bound.bind_kernel
     control.start(kernel)
 
 

@@ -18,6 +18,7 @@ from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
 
 from . import apply, comms, errors, execute, forked, frontend, shell
+from .bound import FrontRequest
 from .interrupts import Interrupts
 from .parent import current
 from .session import EngineSession, IOPub, pack
@@ -38,6 +39,8 @@ class EngineKernel(Kernel):
     io_loop = None
     interrupts: Interrupts
     stopping = False
+    bound = None  # the ports of bind_kernel(), once it was called
+    wake = None  # any thread: there is work of `bound`; set by the loop
 
     def prepare(self) -> None:
         """Makes session and shell; no identity, no loop, no thread."""
@@ -87,27 +90,49 @@ class EngineKernel(Kernel):
         """Answers the request `ref`. A result that cannot be sent (a buffer
         with holes) becomes an error reply, so there always is one."""
         forked.leave()
+        if isinstance(ref, FrontRequest):
+            ref.reply(status, content)
+            if abort_queued:
+                self.bound.abort_queued()
+            return
         try:
             _ipmpi.reply(ref, status, content, buffers, abort_queued)
         except (BufferError, TypeError, ValueError) as exc:
             failed = errors.error_content(self, exc, None, "apply")
             _ipmpi.reply(ref, _ipmpi.ERROR, pack(failed), ())
 
+    def take(self) -> tuple | None:
+        """The next piece of work: the cluster's, or a front end's."""
+        work = _ipmpi.take()
+        if work is None and self.bound is not None:
+            work = self.bound.take()
+        return work
+
     def handle(self, work: tuple) -> Coroutine | None:
         """Runs one piece of work to its reply. An async cell comes back as a
         coroutine, which must end before the next piece."""
         ref, kind, _, header, content, buffers = work
-        current.begin(header)
+        if isinstance(ref, FrontRequest):
+            current.begin_front(ref)
+        else:
+            current.begin(header)
         if kind == _ipmpi.APPLY:
             apply.run(self, ref, buffers)
         elif kind == _ipmpi.EXECUTE:
             return execute.run(self, ref, content)
         elif kind == _ipmpi.COMM:
             comms.handle(self, content, buffers)
-            _ipmpi.finish(ref)
+            self._finish(ref)
         else:
             self._ask(ref, content)
         return None
+
+    def _finish(self, ref) -> None:
+        """Work that has no reply is done."""
+        if isinstance(ref, FrontRequest):
+            ref.reply(_ipmpi.OK, None)
+        else:
+            _ipmpi.finish(ref)
 
     def _ask(self, ref: int, content: bytes) -> None:
         msg_type = current.header.get("msg_type")

@@ -38,6 +38,7 @@ class WorkLoop:
         self._busy = False  # in a request, or in an async cell
         self._scheduled = False  # a call of _resume is on its way
         self._failures = 0
+        kernel.wake = self._wake_from_thread
 
     def run(self) -> None:
         """Serves until the engine is to stop. What user code does to the
@@ -69,6 +70,10 @@ class WorkLoop:
         elif not self._scheduled:
             self._resume()
 
+    def _wake_from_thread(self) -> None:
+        """There is work of a front end. Any thread."""
+        self._loop.call_soon_threadsafe(self._resume)
+
     def _schedule(self) -> None:
         self._scheduled = True
         self._loop.call_soon(self._resume)
@@ -81,7 +86,7 @@ class WorkLoop:
     def _drain(self) -> None:
         deadline = time.monotonic() + SLICE_S
         while not self.should_stop():
-            work = _ipmpi.take()
+            work = self._kernel.take()
             if work is None:
                 return
             self._busy = True

@@ -59,6 +59,7 @@ class Stream(io.TextIOBase):
 
     def __init__(self, name: str, fd: int) -> None:
         self.name = f"<{name}>"
+        self._stream = name
         self._fd = fd
         self.buffer = _Bytes(fd)
 
@@ -67,7 +68,11 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError("write() argument must be str, not "
                             f"{type(text).__name__}")
-        _put(self._fd, text.encode("utf-8", "backslashreplace"))
+        front = current.front
+        if front is not None and not forked.in_child:
+            front.stream(self._stream, text)
+        else:
+            _put(self._fd, text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def writelines(self, lines) -> None:

@@ -32,11 +32,20 @@ class Parent:
     def __init__(self) -> None:
         self._raw = b""
         self._message: dict[str, Any] | None = {}
+        self.front = None
+        """The bound.FrontRequest whose output this is, if it is one's."""
 
     def begin(self, header: bytes) -> None:
         """A request starts; the C side has set its own parent already."""
         self._raw = header
         self._message = None
+        self.front = None
+
+    def begin_front(self, request) -> None:
+        """A front end's request (bound.FrontRequest) starts."""
+        self.set(request.msg)
+        self.front = request
+        request.state("busy")
 
     def set(self, message: dict[str, Any] | None) -> None:
         """User code redirects output to another request's message.
@@ -46,6 +55,7 @@ class Parent:
         header = (message or {}).get("header", message) or {}
         self._raw = json.dumps(header, default=str).encode() if header else b""
         self._message = message_from(header) if header else {}
+        self.front = None
         _ipmpi.set_parent(self._raw or b"{}")
 
     @property

@@ -90,6 +90,11 @@ class EngineSession(Session):
         if forked.in_child:
             return msg
         parent_header = msg.get("parent_header")
+        if current.front is not None and current.is_current(parent_header):
+            current.front.publish(
+                msg["header"]["msg_type"], json.loads(pack(msg["content"])),
+                json.loads(pack(msg["metadata"])), _contiguous(buffers))
+            return msg
         _ipmpi.publish(
             msg["header"]["msg_type"],
             pack(msg["content"]),
