@@ -105,12 +105,22 @@ static void say_bind_error(const struct ipmpi_options *options, int err,
                         options->ip, port, ipmpi_strerror(err));
 }
 
+/* Above this, of clients' work or of what they have not read, rank 0 takes no
+ * more: a quarter of the machine. */
+static size_t memory_limit(const struct ipmpi_options *options)
+{
+    if (options->memory_mb > 0)
+        return (size_t)options->memory_mb << 20;
+    return ipmpi_memory_total("/sys/fs/cgroup") / 4;
+}
+
 static int open_doors(struct ipmpi_controller *c)
 {
     struct ipmpi_doors_config config = {
         .ip = c->options->ip,
         .curve = c->options->curve,
         .curve_secret = getenv("IPP_CURVE_SECRETKEY"),
+        .outflow_limit = memory_limit(c->options),
     };
     int port = 0, err = 0;
 
@@ -193,14 +203,6 @@ static int open_hub(struct ipmpi_controller *c)
     if (err == 0)
         err = ipmpi_intake_open(&c->intake, c->doors, &c->hub, c->key);
     return err;
-}
-
-/* Above this, rank 0 stops reading work: a quarter of the machine. */
-static size_t memory_limit(const struct ipmpi_options *options)
-{
-    if (options->memory_mb > 0)
-        return (size_t)options->memory_mb << 20;
-    return ipmpi_memory_total("/sys/fs/cgroup") / 4;
 }
 
 int ipmpi_controller_open(const struct ipmpi_options *options,

@@ -2,9 +2,12 @@
  *
  * A door that takes requests is a ROUTER; the two that publish are XPUBs in
  * verbose mode, because the controller must see subscribers come (compat 1.7).
- * Outgoing high-water marks are off: a message that a PUB drops would hang its
- * client. Incoming ones are low, so that a controller that stops reading pushes
- * back on the clients: what ZMQ reads ahead of it is memory, too. */
+ * Outgoing high-water marks are off where clients wait for replies; outflow.h
+ * bounds those. An XPUB keeps very many messages for a subscriber that does not
+ * read, for one that it drops may hang its client: only who stands still for
+ * long loses output. Incoming ones are low, so that a controller that stops
+ * reading pushes back on the clients: what ZMQ reads ahead of it is memory,
+ * too. */
 #include "bridge/doors.h"
 
 #include <errno.h>
@@ -18,6 +21,7 @@
 
 struct ipmpi_doors {
     void *context;
+    struct ipmpi_outflow *outflow;
     void *socket[IPMPI_NDOORS];
     int port[IPMPI_NDOORS];
     bool curve;
@@ -30,7 +34,11 @@ static bool publishes(enum ipmpi_door door)
     return door == IPMPI_DOOR_IOPUB || door == IPMPI_DOOR_NOTIFICATION;
 }
 
-enum { READ_AHEAD = 64 /* messages of one client at one door */ };
+enum {
+    READ_AHEAD = 64,         /* messages of one client at one door */
+    PUBLISHED_MOST = 100000, /* messages kept for one subscriber */
+    MESSAGE_WEIGHT = 1024,   /* of a message beside its bytes */
+};
 
 static int set_int(void *socket, int option, int value)
 {
@@ -40,7 +48,7 @@ static int set_int(void *socket, int option, int value)
 static int set_options(struct ipmpi_doors *doors, enum ipmpi_door door)
 {
     void *socket = doors->socket[door];
-    int bad = set_int(socket, ZMQ_SNDHWM, 0);
+    int bad = set_int(socket, ZMQ_SNDHWM, publishes(door) ? PUBLISHED_MOST : 0);
 
     bad |= set_int(socket, ZMQ_RCVHWM, READ_AHEAD);
     if (publishes(door))
@@ -134,6 +142,8 @@ int ipmpi_doors_open(const struct ipmpi_doors_config *config,
     if (doors->context == NULL)
         goto free_doors;
     err = set_keys(doors, config);
+    if (err == 0)
+        err = ipmpi_outflow_create(config->outflow_limit, &doors->outflow);
     for (int d = 0; err == 0 && d < IPMPI_NDOORS; d++) {
         err = open_door(doors, d, config);
         if (err != 0 && port_out != NULL)
@@ -163,6 +173,7 @@ void ipmpi_doors_close(struct ipmpi_doors **doors, int linger_ms)
         zmq_close(socket);
     }
     zmq_ctx_term((*doors)->context);
+    ipmpi_outflow_destroy(&(*doors)->outflow);
     explicit_bzero((*doors)->secret_key, sizeof((*doors)->secret_key));
     free(*doors);
     *doors = NULL;
@@ -237,6 +248,49 @@ int ipmpi_doors_receive(struct ipmpi_doors *doors, enum ipmpi_door door,
     return err;
 }
 
+/* The last frame of a message that is counted. */
+struct last_frame {
+    struct ipmpi_parcel *parcel;
+    struct ipmpi_buffer *owner; /* of `data`; NULL: it is in `copy` */
+    char copy[];
+};
+
+static void release_last(void *data, void *hint)
+{
+    struct last_frame *last = hint;
+
+    (void)data;
+    ipmpi_buffer_release(&last->owner); /* on a thread of ZMQ's: both may */
+    ipmpi_outflow_done(&last->parcel);
+    free(last);
+}
+
+/* ZMQ sends frames in order, so the message has left when this one has.
+ * IPMPI_ENOMEM: the parcel is done. */
+static int make_last_msg(const struct ipmpi_frame *frame,
+                         struct ipmpi_parcel **parcel, zmq_msg_t *msg)
+{
+    const bool copied = frame->owner == NULL || frame->len < 1024;
+    struct last_frame *last = malloc(sizeof(*last) + (copied ? frame->len : 0));
+
+    if (last == NULL) {
+        ipmpi_outflow_done(parcel);
+        return IPMPI_ENOMEM;
+    }
+    *last = (struct last_frame){.parcel = *parcel};
+    *parcel = NULL;
+    if (copied && frame->len > 0)
+        memcpy(last->copy, frame->data, frame->len);
+    else if (!copied)
+        last->owner = ipmpi_buffer_share(frame->owner);
+    if (zmq_msg_init_data(msg, copied ? last->copy : (void *)frame->data,
+                          frame->len, release_last, last) != 0) {
+        release_last(NULL, last);
+        return IPMPI_ENOMEM;
+    }
+    return 0;
+}
+
 static void release_buffer(void *data, void *hint)
 {
     struct ipmpi_buffer *buffer = hint;
@@ -263,14 +317,36 @@ static int make_msg(const struct ipmpi_frame *frame, zmq_msg_t *msg)
     return 0;
 }
 
+/* Counts a reply; false: it must be dropped. *parcel_out is NULL for what is
+ * not counted. */
+static bool count_reply(struct ipmpi_doors *doors, enum ipmpi_door door,
+                        const struct ipmpi_frames *frames,
+                        struct ipmpi_parcel **parcel_out)
+{
+    const struct ipmpi_frame *id = &frames->at[0];
+
+    *parcel_out = NULL;
+    if (publishes(door) || frames->n < 2)
+        return true;
+    return ipmpi_outflow_post(doors->outflow, door, id->data, id->len,
+                              ipmpi_frames_bytes(frames) + MESSAGE_WEIGHT,
+                              parcel_out) != IPMPI_EFULL;
+}
+
 void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
                       struct ipmpi_frames *frames)
 {
-    for (size_t i = 0; i < frames->n; i++) {
+    struct ipmpi_parcel *parcel;
+    bool wanted = count_reply(doors, door, frames, &parcel);
+
+    for (size_t i = 0; wanted && i < frames->n; i++) {
         const int more = i + 1 < frames->n ? ZMQ_SNDMORE : 0;
         zmq_msg_t msg;
+        int err = !more && parcel != NULL
+                      ? make_last_msg(&frames->at[i], &parcel, &msg)
+                      : make_msg(&frames->at[i], &msg);
 
-        if (make_msg(&frames->at[i], &msg) != 0) {
+        if (err != 0) {
             ipmpi_log_error("DOOR-MEMORY", "out of memory; a message is cut");
             zmq_msg_init(&msg);
         }
@@ -278,6 +354,11 @@ void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
             zmq_msg_close(&msg);
     }
     ipmpi_frames_clear(frames);
+}
+
+struct ipmpi_outflow *ipmpi_doors_outflow(struct ipmpi_doors *doors)
+{
+    return doors->outflow;
 }
 
 void ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask, const int *fds,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bridge/hub/outlets.h"
+#include "bridge/outflow.h"
 #include "runtime/base/frames.h"
 
 struct ipmpi_doors; /* opaque */
@@ -22,6 +23,7 @@ struct ipmpi_doors_config {
     bool curve;               /* encrypt */
     const char *curve_secret; /* Z85, or NULL: make a pair of keys */
     const char *curve_public;
+    size_t outflow_limit; /* see outflow.h; 0: none */
 };
 
 /* Binds all doors. On failure *door_out and *port_out (may be NULL) tell which
@@ -44,9 +46,13 @@ const char *ipmpi_doors_curve_key(const struct ipmpi_doors *doors);
 int ipmpi_doors_receive(struct ipmpi_doors *doors, enum ipmpi_door door,
                         size_t max_frames, struct ipmpi_frames *frames_out);
 
-/* Sends a message; `frames` is given. A client that is gone is no error. */
+/* Sends a message; `frames` is given. A client that is gone is no error, nor
+ * is one that is deaf. */
 void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
                       struct ipmpi_frames *frames);
+
+/* What clients have not taken yet; the doors' own. */
+struct ipmpi_outflow *ipmpi_doors_outflow(struct ipmpi_doors *doors);
 
 /* Waits until a door of `mask` (bit = 1 << enum ipmpi_door) or one of the
  * descriptors has something to read, at most wait_ms (-1: for ever). */

@@ -51,7 +51,7 @@ static bool is_full(const struct ipmpi_intake *intake)
         intake->hub->ledger.held_bytes + intake->joiners.held_bytes;
 
     return (intake->held_limit > 0 && held > intake->held_limit) ||
-           ipmpi_taskdb_is_behind(intake->hub->db);
+           ipmpi_taskdb_is_behind(intake->hub->db) || intake->hub->held_back;
 }
 
 unsigned ipmpi_intake_mask(const struct ipmpi_intake *intake)

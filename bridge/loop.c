@@ -21,6 +21,7 @@
 #include "bridge/requests/dask.h"
 #include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
+#include "bridge/schedulers/dispatch.h"
 #include "bridge/spawner.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -191,6 +192,8 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     next = earliest(next, ipmpi_spawner_deadline_us(c));
     next = earliest(next, ipmpi_survey_deadline_us(c->hub.survey));
+    next = earliest(next,
+                    ipmpi_outflow_deadline_us(ipmpi_doors_outflow(c->doors)));
     if (c->losses != NULL)
         next = earliest(next, c->losses->due_us);
     if (!c->published)
@@ -226,6 +229,14 @@ static void wait_for_something(struct ipmpi_controller *c, bool may_sleep)
     take_link(c);
 }
 
+static void watch_outflow(struct ipmpi_controller *c)
+{
+    struct ipmpi_outflow *outflow = ipmpi_doors_outflow(c->doors);
+
+    ipmpi_outflow_look(outflow, now_us(NULL));
+    ipmpi_dispatch_hold_back(&c->hub, ipmpi_outflow_holds_back(outflow));
+}
+
 static void turn(struct ipmpi_controller *c)
 {
     unsigned mask = ipmpi_intake_mask(&c->intake);
@@ -238,6 +249,7 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_survey_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
+    watch_outflow(c);
     if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0)
         return;
     act_on_losses(c);

@@ -102,7 +102,8 @@ static void detach(struct ipmpi_job *job)
 
 static void pump(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 {
-    while (engine->waiting != NULL && engine->nsent < WINDOW) {
+    while (!hub->held_back && engine->waiting != NULL &&
+           engine->nsent < WINDOW) {
         struct ipmpi_job *job = engine->waiting;
 
         DL_DELETE(engine->waiting, job);
@@ -129,6 +130,17 @@ void ipmpi_dispatch(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     DL_APPEND(engine->waiting, job);
     engine->nwaiting++;
     pump(hub, engine);
+}
+
+void ipmpi_dispatch_hold_back(struct ipmpi_hub *hub, bool held_back)
+{
+    struct ipmpi_engine *engine, *next;
+
+    if (hub->held_back == held_back)
+        return;
+    hub->held_back = held_back;
+    HASH_ITER (by_id, hub->registry.by_id, engine, next)
+        pump(hub, engine);
 }
 
 void ipmpi_dispatch_take_back(struct ipmpi_job *job)

@@ -21,6 +21,9 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                           const struct ipmpi_msg_head *head,
                           struct ipmpi_frames *frames);
 
+/* While held back, engines get no work but control requests. */
+void ipmpi_dispatch_hold_back(struct ipmpi_hub *hub, bool held_back);
+
 /* Takes a job of the engine's queue back; it is HELD again. Only for jobs in
  * state WAITING. */
 void ipmpi_dispatch_take_back(struct ipmpi_job *job);

@@ -87,3 +87,83 @@ def test_held_back_work_is_done_in_the_end(make_cluster, connect):
     for thread in threads:
         thread.join(90)
     assert found == [[MEBI + n for n in range(60)]] * 2
+
+
+@interactive
+def megabytes(n):
+    return bytes(n << 20)
+
+
+class Unread:
+    """A raw client that submits tasks with results of 1 MB, and may leave them
+    unread: neither it nor the kernel takes much in its place."""
+
+    def __init__(self, cluster, n: int) -> None:
+        import zmq
+        from ipyparallel.serialize import pack_apply_message
+
+        megabytes.__module__ = "__main__"
+        self.client = RawClient(cluster.info())
+        self.wanted = n
+        self.client.ask("registration", "connection_request")
+        dealer = self.client.context.socket(zmq.DEALER)
+        dealer.linger, dealer.rcvhwm, dealer.rcvbuf = 0, 1, 1 << 16
+        dealer.connect("{interface}:{task}".format(**self.client.info))
+        self.client.sockets["task"] = dealer
+        call = pack_apply_message(megabytes, (1,), {})
+        for _ in range(n):
+            self.client.send("task", self.client.frames(
+                "apply_request", buffers=tuple(map(bytes, call))))
+
+    def read(self, seconds: float = 30) -> int:
+        """Reads everything; how many replies were right."""
+        right = 0
+        for _ in range(self.wanted):
+            reply = self.client.receive("task", seconds)
+            if reply is None:
+                break
+            right += reply["metadata"]["status"] == "ok"
+        return right
+
+
+def settled_mb(pid: int, seconds: float = 30) -> float:
+    """The memory of a process, once it has stopped growing."""
+    last, end = resident_mb(pid), time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(2)  # a span to measure over
+        now = resident_mb(pid)
+        if abs(now - last) < 1:
+            return now
+        last = now
+    raise TimeoutError(f"{last} MB and growing")
+
+
+ARGS = ("--memory=32", "--db=none")  # the database keeps results, too
+
+
+def test_unread_replies_hold_back(make_cluster):
+    """300 MB of results that nobody reads for a while; then all of them."""
+    cluster = make_cluster(2, args=ARGS)
+    before = resident_mb(cluster.controller())
+    late = Unread(cluster, 300)
+    with late.client:
+        assert settled_mb(cluster.controller()) - before < 100
+        assert late.read() == 300
+
+
+@pytest.mark.long
+def test_a_deaf_client_stops_nobody(make_cluster, connect):
+    """It is waited for, for 30 s; then others go on, and it costs no more."""
+    cluster = make_cluster(2, args=ARGS)
+    before = resident_mb(cluster.controller())
+    deaf = Unread(cluster, 300)
+    with deaf.client:
+        rc = connect(cluster)
+        assert rc.load_balanced_view().map_sync(length, [b"abc"] * 20) == (
+            [3] * 20)
+        assert "CLIENT-DEAF" in cluster.log()
+        assert resident_mb(cluster.controller()) - before < 150
+        # The tasks have run; rank 0 has nothing more to do with them.
+        status = rc.queue_status()
+        assert status["unassigned"] == 0
+    assert rc[:].apply_sync(length, b"abcd") == [4, 4]
