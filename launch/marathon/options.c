@@ -180,7 +180,7 @@ static const struct argp_child children[] = {
 const struct argp ipmpi_marathon_argp = {
     .options = options,
     .parser = parse,
-    .args_doc = "[PROGRAM [ARG...]]",
+    .args_doc = "[PROGRAM [ARG...]]\n-- OPTION-OF-IPMPI-ENGINE...",
     .doc = "usage: ipmpi marathon start|stop|status|scale\n\nRuns a job in "
            "containers that Marathon places. `start` stays until the job "
            "ends, unless --detach is given; without a program it is a cluster "

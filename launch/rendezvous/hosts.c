@@ -109,7 +109,7 @@ int ipmpi_verb_hosts(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .args_doc = "[PROGRAM [ARG...]]",
+        .args_doc = "[PROGRAM [ARG...]]\n-- OPTION-OF-IPMPI-ENGINE...",
         .doc = "Runs a job on hosts where `ipmpi agent` listens. Without a "
                "program it is a cluster for ipyparallel clients.",
         .children = children};

@@ -1,6 +1,7 @@
 /* Options of a job. */
 #include "launch/rendezvous/spec.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,33 @@ static bool parse_limit(int key, char *text, struct argp_state *state,
     }
 }
 
+/* Rank 0 listens where the leader was reached; the ranks after it are
+ * engines. */
+static char *const cluster_argv[] = {"ipmpi-engine", "--ip={ip}",
+                                     "--ports={ports}", NULL};
+
+/* Either the user's own program, or options for ours. */
+static error_t take_program(struct ipmpi_spec *spec, char **words)
+{
+    const size_t ours = sizeof(cluster_argv) / sizeof(cluster_argv[0]) - 1;
+    size_t n = 0;
+
+    if (words[0][0] != '-') {
+        spec->job.argv = words;
+        spec->own_program = true;
+        return 0;
+    }
+    while (words[n] != NULL)
+        n++;
+    spec->cluster_argv = calloc(ours + n + 1, sizeof(*words));
+    if (spec->cluster_argv == NULL)
+        return ENOMEM;
+    memcpy(spec->cluster_argv, cluster_argv, ours * sizeof(*words));
+    memcpy(spec->cluster_argv + ours, words, n * sizeof(*words));
+    spec->job.argv = spec->cluster_argv;
+    return 0;
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct ipmpi_spec *spec = state->input;
@@ -133,9 +161,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         spec->job.detach = true;
         break;
     case ARGP_KEY_ARGS:
-        spec->job.argv = state->argv + state->next;
-        spec->own_program = true;
-        break;
+        return take_program(spec, state->argv + state->next);
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -143,11 +169,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 }
 
 const struct argp ipmpi_spec_argp = {.options = options, .parser = parse};
-
-/* Rank 0 listens where the leader was reached; the ranks after it are
- * engines. */
-static char *const cluster_argv[] = {"ipmpi-engine", "--ip={ip}",
-                                     "--ports={ports}", NULL};
 
 static void take_connection(void *arg, json_t *file, const char *host)
 {
@@ -208,6 +229,8 @@ void ipmpi_spec_clear(struct ipmpi_spec *spec)
 {
     json_decref(spec->job.environment);
     spec->job.environment = NULL;
+    free(spec->cluster_argv);
+    spec->cluster_argv = NULL;
     ipmpi_secret_wipe(&spec->job.secret);
     ipmpi_secret_wipe(&spec->job.private_key);
 }

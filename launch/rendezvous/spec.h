@@ -13,7 +13,8 @@ struct ipmpi_spec {
     struct ipmpi_job_spec job;
     unsigned min, max; /* nodes; 0: not given */
     const char *cluster_id, *profile_dir;
-    bool own_program; /* the user named one */
+    bool own_program;    /* the user named one */
+    char **cluster_argv; /* owned: ours with the user's options, or NULL */
 };
 
 /* A child parser for argp; its input is a struct ipmpi_spec. */

@@ -7,9 +7,11 @@ whose parent died, is still found, and nobody else's ever is.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -95,3 +97,15 @@ def kill_all(mark: str) -> None:
             except OSError:
                 pass
         time.sleep(0.05)
+
+
+def die_with_parent() -> None:
+    """For preexec_fn: this process is killed when the thread that started it
+    ends, whatever ended that."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def clean_up_when_told() -> None:
+    """TERM and HUP unwind as an exception does: `finally` has its turn."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness.processes import die_with_parent
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("IPMPI_BUILD", ROOT / "build"))
 IPMPI = BUILD / "ipmpi"
@@ -69,6 +71,7 @@ class Node:
              "sh", "-ec", setup, "sh", *command],
             stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=die_with_parent,
             env={**os.environ, "OMPI_MCA_rmaps_base_oversubscribe": "1",
                  "OMPI_MCA_mpi_yield_when_idle": "1", **(environment or {})})
         output.close()
@@ -167,6 +170,7 @@ class Job:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=die_with_parent,
                 env={**os.environ, "HOME": str(directory),
                      **(environment or {})})
 

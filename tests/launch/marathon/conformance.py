@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
 PREFIX = "ipmpi-conformance"
 TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool,
          "list": list, "dict": dict, "null": type(None)}

@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
 from standin import Agent, FakePlacer, Standin  # noqa: E402
 
 # Both were written for older Pythons, which had these names here.

@@ -17,7 +17,8 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
+from harness.processes import clean_up_when_told  # noqa: E402
 from nodes import IPMPI, ROOT, Job, wait_for  # noqa: E402
 from standin import Agent, DockerPlacer, Standin  # noqa: E402
 from standin.placing import docker  # noqa: E402
@@ -328,4 +329,5 @@ if __name__ == "__main__":
     if not has_docker():
         print(f"no Docker engine with {IMAGE}")
         sys.exit(77)
+    clean_up_when_told()
     unittest.main(verbosity=2)

@@ -12,7 +12,8 @@ import threading
 import unittest
 from pathlib import Path
 
-sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
+from harness.processes import clean_up_when_told  # noqa: E402
 from nodes import HELLO, IPMPI, Job, wait_for  # noqa: E402
 from standin import Agent, FakePlacer, NamespacePlacer, Standin  # noqa: E402
 
@@ -323,4 +324,5 @@ class Marathon(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    clean_up_when_told()
     unittest.main(verbosity=2)

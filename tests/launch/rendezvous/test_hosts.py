@@ -9,7 +9,8 @@ import sys
 import unittest
 from pathlib import Path
 
-sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:2]]
+sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
+from harness.processes import clean_up_when_told  # noqa: E402
 from nodes import HELLO, IPMPI, Nodes, wait_for  # noqa: E402
 
 
@@ -150,4 +151,5 @@ class Hosts(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    clean_up_when_told()
     unittest.main(verbosity=2)

@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from harness.processes import die_with_parent
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo",
             "unshare", "runuser")
 START_SECONDS = 60
@@ -82,7 +84,8 @@ PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscrib
         with open(self.root / f"{name}.out", "ab") as out:
             self.processes.append(subprocess.Popen(
                 command, env=self.env, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True))
+                stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=die_with_parent))
 
     def _start_munge(self) -> None:
         """A munged of our own: its own socket, key and log."""

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
 
 import ipyparallel as ipp  # noqa: E402
-from harness import package, places  # noqa: E402
+from harness import package, places, processes  # noqa: E402
 from launch.slurm.slurm import Slurm, missing  # noqa: E402
 
 WAIT = 90
@@ -194,7 +194,9 @@ def main() -> int:
     tests = {name: test for name, test in globals().items()
              if name.startswith("test_")}
     wanted = sys.argv[1:] or list(tests)
+    processes.clean_up_when_told()
     root = Path(tempfile.mkdtemp(prefix="ipmpi-slurm-"))
+    os.environ[processes.MARK] = root.as_posix()
     sys.path.insert(0, str(package.install(root / "site")))
     root.chmod(0o711)  # munge wants its socket to be reachable
     (root / "slurm" / "home").mkdir(parents=True)
@@ -214,6 +216,7 @@ def main() -> int:
                     print(f"passed {name} ({time.monotonic() - start:.0f} s)",
                           flush=True)
     finally:
+        processes.kill_all(root.as_posix())
         shutil.rmtree(root, ignore_errors=True)
     return 1 if failed else 0
 

@@ -105,3 +105,13 @@ class JobController(ClusterFiles, ControllerLauncher):
         except (HubError, HubTimeout) as error:
             raise LauncherError(f"no engines: {error}") from None
         return [int(i) for i in answer["engine_ids"]]
+
+    def _take(self, hub: Hub, n: int, environment: dict[str, str]) -> list[int]:
+        """Engines of the job that no set has yet, else spawned ones."""
+        sets = getattr(self.parent, "engines", {}).values()
+        taken = {i for engines in sets
+                 for i in getattr(engines, "engine_ids", [])}
+        free = sorted(set(hub.engines()) - taken)
+        if len(free) >= n:
+            return free[:n]
+        return free + self._spawn(hub, n - len(free), environment)

@@ -225,15 +225,9 @@ class IpmpiSlurmControllerLauncher(JobController):
 
     def provide_engines(self, n: int,
                         environment: dict[str, str]) -> list[int]:
-        """Engines of the job that no set has yet, else spawned ones."""
+        """See JobController."""
         with self._hub() as hub:
-            taken = {i for engines in getattr(self.parent, "engines",
-                                              {}).values()
-                     for i in getattr(engines, "engine_ids", [])}
-            free = sorted(set(hub.engines()) - taken)
-            if len(free) >= n:
-                return free[:n]
-            return free + self._spawn(hub, n - len(free), environment)
+            return self._take(hub, n, environment)
 
 
 class IpmpiSlurmEngineSetLauncher(IpmpiEngineSetLauncher):

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+from harness.processes import die_with_parent
+
 GRACE_MOST = 30
 
 
@@ -58,7 +60,8 @@ class NamespacePlacer:
                      "OMPI_MCA_rmaps_base_oversubscribe": "1",
                      "OMPI_MCA_mpi_yield_when_idle": "1", **environment},
                 stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True)
+                stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=die_with_parent)
         task.log = log
         self.tasks.append(task)
 
