@@ -38,6 +38,7 @@ enum {
     FINALIZE_MS = 2500,         /* for MPI to end with the engines */
     LOSS_GRACE_US = 20 * 1000,  /* for relayed replies to win the race against
                                  * the notice that their engine is gone */
+    BEHIND_US = 1000 * 1000,    /* between looks at a slow disk */
     LATE_US = 30 * 1000 * 1000, /* between complaints about late engines */
 };
 
@@ -198,6 +199,8 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
         next = earliest(next, c->losses->due_us);
     if (!c->published)
         next = earliest(next, c->complain_us);
+    if (ipmpi_taskdb_is_behind(c->db)) /* a disk that is stuck tells nobody */
+        next = earliest(next, now_us(NULL) + BEHIND_US);
     if (next == INT64_MAX)
         return -1;
     left = (next - now_us(NULL) + 999) / 1000;

@@ -39,6 +39,8 @@ struct ipmpi_taskdb_options {
     const char *path;    /* sqlite: the file, usually <profile dir>/tasks.db */
     size_t record_limit; /* memory: 0 stands for 1024 */
     size_t size_limit;   /* memory: bytes; 0 stands for 1 GiB */
+    int64_t stuck_us;    /* sqlite: so long the disk may take for one write
+                          * before it is not waited for; 0 stands for 60 s */
 };
 
 struct ipmpi_taskdb_stats {

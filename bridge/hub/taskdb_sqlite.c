@@ -12,6 +12,7 @@
 
 #define CACHE_RECORDS 1024
 #define CACHE_BYTES   ((size_t)64 << 20)
+#define STUCK_US      ((int64_t)60 * 1000 * 1000)
 #define ANSWERS       16 /* callbacks in one turn */
 
 #define RESULT_FIELDS                                                    \
@@ -314,7 +315,9 @@ int ipmpi_taskdb_sqlite_open(const struct ipmpi_taskdb_options *options,
     err = ipmpi_taskdb_init(&s->base, &ops, CACHE_RECORDS, CACHE_BYTES);
     if (err != 0)
         goto free_db;
-    err = ipmpi_writer_open(options->path, s->base.wake_fd, &s->writer);
+    err = ipmpi_writer_open(
+        options->path, s->base.wake_fd,
+        options->stuck_us > 0 ? options->stuck_us : STUCK_US, &s->writer);
     if (err != 0)
         goto fini;
     *db_out = &s->base;

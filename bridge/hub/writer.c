@@ -3,7 +3,12 @@
  * Note [refusal]. A disk may be full, read-only or locked for a while. What
  * was posted then stays in memory and is tried again every two seconds;
  * questions are answered with an error at once; nobody waits. Past HELD_MAX
- * the oldest changes are given up, which is logged and counted. */
+ * the oldest changes are given up, which is logged and counted.
+ *
+ * Note [stuck]. A disk may also never answer (a file server that is gone), and
+ * then the thread does not come back from a write. The loop sees that one has
+ * taken too long and does what note [refusal] says, but that of the changes it
+ * is the new ones that are given up. */
 #include "bridge/hub/writer.h"
 
 #include <fcntl.h>
@@ -41,13 +46,16 @@ struct ipmpi_writer {
     atomic_size_t queued_bytes, dirty_bytes;
     atomic_uint_fast64_t lost;
     atomic_bool stop, failing;
-    atomic_bool told_behind; /* the loop waits for us to catch up */
-    atomic_uint wakes;       /* grows after each */
+    atomic_int_least64_t busy_since_us; /* 0: the thread does not write */
+    int64_t stuck_us;                   /* constant: see note [stuck] */
+    atomic_bool told_behind;            /* the loop waits for us to catch up */
+    atomic_uint wakes;                  /* grows after each */
     /* Guards what follows. */
     pthread_mutex_t mutex;
     pthread_cond_t posted, finished;
     bool is_finished; /* the thread touches nothing any more */
     struct ipmpi_op *queue, *answered;
+    struct ipmpi_log_limit stuck_limit; /* the loop's */
 };
 
 void ipmpi_op_destroy(struct ipmpi_op **op)
@@ -78,9 +86,17 @@ static void wake_loop(struct ipmpi_writer *w)
     atomic_fetch_add(&w->wakes, 1);
 }
 
+static bool is_stuck(const struct ipmpi_writer *w)
+{
+    const int64_t since_us = atomic_load(&w->busy_since_us);
+
+    return since_us != 0 && ipmpi_clock_now_us() - since_us > w->stuck_us;
+}
+
 static bool holds_too_much(const struct ipmpi_writer *w)
 {
-    return !atomic_load(&w->failing) && ipmpi_writer_held_bytes(w) > HELD_MAX;
+    return !atomic_load(&w->failing) && !is_stuck(w) &&
+           ipmpi_writer_held_bytes(w) > HELD_MAX;
 }
 
 /* After anything that may end being behind. */
@@ -123,8 +139,11 @@ static int write_changes(struct ipmpi_writer *w)
 /* Writes all changes. On failure they stay, and are due again later. */
 static int flush(struct ipmpi_writer *w)
 {
-    int err = write_changes(w);
+    int err;
 
+    atomic_store(&w->busy_since_us, ipmpi_clock_now_us());
+    err = write_changes(w);
+    atomic_store(&w->busy_since_us, 0);
     if (err != 0) {
         ipmpi_log_limited(&w->log_limit, IPMPI_LOG_ERROR, "TASKDB-WRITE",
                           "cannot write the task database: %s; trying again "
@@ -295,7 +314,7 @@ static int start_thread(struct ipmpi_writer *w)
     return rc == 0 ? 0 : IPMPI_ESYS;
 }
 
-int ipmpi_writer_open(const char *path, int wake_fd,
+int ipmpi_writer_open(const char *path, int wake_fd, int64_t stuck_us,
                       struct ipmpi_writer **writer_out)
 {
     struct ipmpi_writer *w = calloc(1, sizeof(*w));
@@ -304,6 +323,7 @@ int ipmpi_writer_open(const char *path, int wake_fd,
     if (w == NULL)
         return IPMPI_ENOMEM;
     init_locks(w);
+    w->stuck_us = stuck_us;
     /* Its own, for a thread that is left behind. */
     w->wake_fd = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0);
     err = w->wake_fd >= 0 ? ipmpi_table_open(path, &w->table) : IPMPI_ESYS;
@@ -353,11 +373,35 @@ void ipmpi_writer_close(struct ipmpi_writer **writer)
     pthread_detach(w->thread);
 }
 
+/* In the place of a thread that is stuck; see there. */
+static bool refuse(struct ipmpi_writer *w, struct ipmpi_op *op)
+{
+    if (op->kind >= IPMPI_WRITE_QUERY) {
+        ipmpi_hub_error_set(&op->error, "OperationalError",
+                            "the disk of the task database does not answer");
+        pthread_mutex_lock(&w->mutex);
+        DL_APPEND(w->answered, op);
+        pthread_mutex_unlock(&w->mutex);
+        wake_loop(w);
+        return true;
+    }
+    if (ipmpi_writer_held_bytes(w) <= HELD_MAX)
+        return false;
+    atomic_fetch_add(&w->lost, 1);
+    ipmpi_log_limited(&w->stuck_limit, IPMPI_LOG_ERROR, "TASKDB-STUCK",
+                      "the disk of the task database does not answer; "
+                      "changes of tasks are not kept");
+    ipmpi_op_destroy(&op);
+    return true;
+}
+
 void ipmpi_writer_post(struct ipmpi_writer *writer, struct ipmpi_op **op)
 {
     struct ipmpi_op *o = *op;
 
     *op = NULL;
+    if (is_stuck(writer) && refuse(writer, o))
+        return;
     o->bytes = OP_OVERHEAD;
     if (o->record != NULL)
         o->bytes += ipmpi_record_bytes(o->record);

@@ -51,8 +51,9 @@ struct ipmpi_op {
 void ipmpi_op_destroy(struct ipmpi_op **op);
 
 /* Opens the file and starts the thread; `wake_fd` is an eventfd that is made
- * readable when answers are there. Errors as ipmpi_table_open; IPMPI_ESYS. */
-int ipmpi_writer_open(const char *path, int wake_fd,
+ * readable when answers are there. A disk that takes longer than `stuck_us`
+ * for one write is not waited for. Errors as ipmpi_table_open; IPMPI_ESYS. */
+int ipmpi_writer_open(const char *path, int wake_fd, int64_t stuck_us,
                       struct ipmpi_writer **writer_out);
 
 /* Writes what was posted, for at most 4 s, and ends the thread. If the disk
@@ -66,8 +67,9 @@ void ipmpi_writer_post(struct ipmpi_writer *writer, struct ipmpi_op **op);
 struct ipmpi_op *ipmpi_writer_take(struct ipmpi_writer *writer);
 
 /* True while it holds so much that no more should come; when that ends, the
- * loop is woken. False while the disk refuses: then what is too much is given
- * up, the oldest first. */
+ * loop is woken, unless it ends because the disk is stuck. False while the disk
+ * refuses: then what is too much is given up, the oldest first; and while it is
+ * stuck: then the newest is. */
 bool ipmpi_writer_is_behind(struct ipmpi_writer *writer);
 
 /* How often the loop was woken; changes no later than shortly after. */

@@ -1,15 +1,29 @@
 /* What only the SQLite back end has: a file that outlives its controller, and
  * a disk that refuses. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bridge/hub/taskdb.h"
 
 #include "tests/bridge/hub/asking.h"
+
+/* A file server that is gone: SQLite's writes do not return while it hangs. */
+static atomic_bool disk_hangs;
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+    while (atomic_load(&disk_hangs))
+        poll(NULL, 0, 1);
+    return syscall(SYS_pwrite64, fd, data, len, at);
+}
 
 static char dir[] = "/tmp/ipmpi-test-sqlite-XXXXXX";
 static char path[64];
@@ -300,6 +314,46 @@ static void a_disk_that_stays_full_costs_the_oldest(void **state)
     ipmpi_taskdb_destroy(&db);
 }
 
+/* Nothing returns from the disk: nobody waits for it, what is too much is
+ * given up, and when it answers again all is as before. */
+static void a_disk_that_hangs_stops_nobody(void **state)
+{
+    const struct ipmpi_taskdb_options options = {
+        .kind = IPMPI_TASKDB_SQLITE, .path = path, .stuck_us = 100 * 1000};
+    const int64_t deadline = ipmpi_clock_now_us() + DEADLINE_US;
+    struct ipmpi_taskdb_stats stats;
+    struct ipmpi_taskdb *db;
+    struct asked asked;
+    char msg_id[16];
+    int n = 0;
+
+    (void)state;
+    CHECK_EQ(ipmpi_taskdb_open(&options, &db), 0);
+    CHECK_EQ(add_task(db, "first", T0_US, NULL, 100), 0);
+    asked = ask_history(db);
+    CHECK_IDS(asked, "first");
+    atomic_store(&disk_hangs, true);
+    do {
+        CHECK(ipmpi_clock_now_us() < deadline);
+        snprintf(msg_id, sizeof(msg_id), "t%d", n++);
+        CHECK_EQ(add_task(db, msg_id, T0_US, NULL, 8 << 20), 0);
+        CHECK_EQ(decide_task(db, msg_id, "e", 0), 0);
+        while (ipmpi_taskdb_is_behind(db)) /* until it is seen to be stuck */
+            CHECK(ipmpi_clock_now_us() < deadline);
+        ipmpi_taskdb_stats(db, &stats);
+    } while (stats.writes_lost == 0);
+    asked = ask_history(db);
+    CHECK_STR(asked.error.ename, "OperationalError");
+    CHECK(!ipmpi_taskdb_is_behind(db));
+    atomic_store(&disk_hangs, false);
+    do { /* it has much to write first */
+        CHECK(ipmpi_clock_now_us() < deadline + 2 * DEADLINE_US);
+        asked = ask(db, "{\"msg_id\": \"first\"}", NULL);
+    } while (asked.error.ename != NULL);
+    CHECK_IDS(asked, "first");
+    ipmpi_taskdb_destroy(&db);
+}
+
 /* Faster than the disk: when the writer has caught up, it wakes the loop. */
 static void behind_ends_with_a_wake_up(void **state)
 {
@@ -408,6 +462,7 @@ int main(void)
         EACH(an_unusable_file_is_refused),
         EACH(a_full_disk_is_an_error_then_forgiven),
         EACH(a_disk_that_stays_full_costs_the_oldest),
+        EACH(a_disk_that_hangs_stops_nobody),
         EACH(behind_ends_with_a_wake_up),
         EACH(a_lock_is_waited_for),
         EACH(changes_are_written_within_seconds),
