@@ -7,6 +7,7 @@
 #include "bridge/hub/records.h"
 #include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
+#include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -63,6 +64,7 @@ static void on_ready(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     engine->pid = head->detail;
     copy_text(frames, 1, engine->host, sizeof(engine->host));
     copy_text(frames, 2, engine->python, sizeof(engine->python));
+    copy_text(frames, 3, engine->node, sizeof(engine->node));
     ipmpi_registry_ready(&hub->registry, engine);
     ipmpi_hub_notify_registration(hub, engine);
     ipmpi_log_debug("ENGINE-READY", "engine %d: pid %d on %s, Python %s",
@@ -120,6 +122,7 @@ static const struct handler {
     {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
     {IPMPI_MSG_IOPUB, on_iopub},
     {IPMPI_MSG_LEAVING, on_leaving},
+    {IPMPI_MSG_LACKS, ipmpi_cast_lacks},
     {IPMPI_MSG_MEASURED, ipmpi_survey_take},
 };
 
@@ -200,6 +203,7 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
     if (ipmpi_engine_is_known(engine))
         ipmpi_hub_notify_unregistration(hub, engine);
     hide(hub, engine);
+    ipmpi_casts_engine_gone(hub, engine);
     forget(hub, engine, notice);
 }
 

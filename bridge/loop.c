@@ -62,6 +62,13 @@ static void to_rank(void *ctx, int rank, struct ipmpi_frames *frames)
                         ipmpi_strerror(err));
 }
 
+static int place(void *ctx, int rank, int *rank_out)
+{
+    const struct ipmpi_controller *c = ctx;
+
+    return ipmpi_comm_place(c->comm, rank, rank_out);
+}
+
 static int64_t now_us(void *ctx)
 {
     (void)ctx;
@@ -76,7 +83,8 @@ static int64_t wall_us(void *ctx)
 
 void ipmpi_controller_set_outlets(struct ipmpi_controller *c)
 {
-    c->hub.out = (struct ipmpi_outlets){c, to_client, to_rank, now_us, wall_us};
+    c->hub.out =
+        (struct ipmpi_outlets){c, to_client, to_rank, place, now_us, wall_us};
 }
 
 /* --- engines that end ------------------------------------------------ */

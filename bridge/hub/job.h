@@ -22,6 +22,7 @@
 #include "runtime/engine/protocol.h"
 #include "runtime/tasks/holdings.h"
 
+struct ipmpi_cast;
 struct ipmpi_hub;
 struct ipmpi_job;
 
@@ -75,6 +76,8 @@ struct ipmpi_job {
     int64_t started_us;     /* when its start was heard, by the hub's clock */
     struct ipmpi_engine *engine; /* unless HELD */
     void *data;                  /* the owner's */
+    struct ipmpi_cast *cast;     /* brings its body; NULL: none does */
+    size_t member;               /* of the cast */
     struct ipmpi_job *prev, *next;
     UT_hash_handle by_ref, by_id;
 };

@@ -29,6 +29,9 @@ struct ipmpi_outlets {
                       struct ipmpi_frames *frames);
     /* Sends to a rank. `frames` is given. A dead rank is no error. */
     void (*to_rank)(void *ctx, int rank, struct ipmpi_frames *frames);
+    /* The world of a rank, and the number by which the ranks of that world know
+     * it. -1: it has none. NULL: nobody may be asked to pass anything on. */
+    int (*place)(void *ctx, int rank, int *rank_out);
     int64_t (*now_us)(void *ctx);  /* monotonic: timers */
     int64_t (*wall_us)(void *ctx); /* dates */
 };

@@ -11,6 +11,8 @@
 
 #include <uthash.h>
 
+#include "runtime/base/segment.h"
+
 #include "runtime/tasks/holdings.h"
 
 struct ipmpi_job;
@@ -35,6 +37,7 @@ struct ipmpi_engine {
     enum ipmpi_engine_state state;
     char uuid[IPMPI_UUID_LEN + 1];
     char host[IPMPI_HOST_CAP];
+    char node[IPMPI_NODE_LEN + 1]; /* the same: they can share memory */
     char python[16];
     char end[192]; /* a clause: how it ended; empty while it lives */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in

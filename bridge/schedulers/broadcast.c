@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bridge/schedulers/abort_memory.h"
+#include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/wire/json.h"
 #include "runtime/base/error.h"
@@ -35,14 +36,16 @@ struct broadcast {
     bool collective;
     char *failure; /* of the first share of a collective that failed */
     bool broken;   /* a target was lost: the client has failed it itself */
+    struct ipmpi_cast *cast; /* brings the body; NULL: each share does */
     size_t nshares, nopen;
     struct share share[];
 };
 
-static void destroy(struct broadcast **broadcast)
+static void destroy(struct ipmpi_hub *hub, struct broadcast **broadcast)
 {
     struct broadcast *b = *broadcast;
 
+    ipmpi_cast_destroy(hub, &b->cast);
     for (size_t i = 0; i < b->nshares; i++)
         ipmpi_frames_clear(&b->share[i].reply.parts);
     ipmpi_request_release(&b->request);
@@ -111,7 +114,7 @@ static void close_one(struct ipmpi_hub *hub, struct broadcast *b)
         return;
     if (b->coalescing && !b->broken)
         send_coalesced(hub, b);
-    destroy(&b);
+    destroy(hub, &b);
 }
 
 /* Note [failed]. One share of a collective has failed. The broadcast outlives
@@ -183,12 +186,14 @@ static void fail_others_by_reply(struct ipmpi_hub *hub,
     free(why);
 }
 
-static void close_share(struct ipmpi_hub *hub, struct ipmpi_job *job)
+static void close_share(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                        bool had_body)
 {
     struct share *share = job->data;
     struct broadcast *b = share->broadcast;
 
     share->job = NULL;
+    ipmpi_cast_leave(job, had_body);
     ipmpi_job_destroy(&hub->ledger, &job);
     close_one(hub, b);
 }
@@ -197,10 +202,11 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
                     struct ipmpi_engine *engine, struct ipmpi_reply *reply)
 {
     struct share *share = job->data;
+    const enum ipmpi_status status = reply->status;
 
     (void)engine;
     share->job = NULL;
-    if (reply->status != IPMPI_STATUS_OK)
+    if (status != IPMPI_STATUS_OK)
         fail_others_by_reply(hub, share, reply);
     if (!share->broadcast->coalescing) {
         if (reply->parts.n > 0)
@@ -210,7 +216,7 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
         share->reply = *reply;
         reply->parts = (struct ipmpi_frames){0};
     }
-    close_share(hub, job);
+    close_share(hub, job, status != IPMPI_STATUS_ABORTED);
 }
 
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
@@ -222,7 +228,7 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
     share->job = NULL;
     share->broadcast->broken = true;
     fail_others(hub, share, engine->end);
-    close_share(hub, job);
+    close_share(hub, job, false);
 }
 
 static const struct ipmpi_job_owner owner = {
@@ -261,6 +267,8 @@ static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
     if (err == 0) {
         (*job_out)->data = &b->share[i];
         b->share[i].job = *job_out;
+        if (b->cast != NULL)
+            ipmpi_cast_enter(b->cast, i, *job_out);
     }
     json_decref(header);
     free(msg_id);
@@ -337,9 +345,12 @@ void ipmpi_broadcast_submit(struct ipmpi_hub *hub,
         json_is_true(json_object_get(request->metadata, "ipmpi_collective"));
     b->nshares = n;
     b->nopen = n + 1; /* one for this function: no share closes it early */
+    b->cast = ipmpi_cast_create(hub, request, n);
     for (size_t i = 0; i < n; i++) {
         b->share[i].broadcast = b;
         submit_share(hub, b, i);
     }
+    if (b->cast != NULL)
+        ipmpi_cast_launch(hub, b->cast);
     close_one(hub, b);
 }

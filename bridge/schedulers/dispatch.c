@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "bridge/hub/records.h"
+#include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/reckoning.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -39,34 +40,45 @@ static bool in_window(const struct ipmpi_job *job)
     return job->owner->door != IPMPI_DOOR_CONTROL;
 }
 
-static int make_work(const struct ipmpi_job *job, struct ipmpi_frames *out)
+/* Content and buffers, or the number of the parcel that has them. */
+static int add_body(const struct ipmpi_job *job, const uint64_t *parcel,
+                    struct ipmpi_frames *out)
 {
-    const struct ipmpi_request *request = job->request;
+    const struct ipmpi_frames *parts = &job->request->parts;
+
+    if (parcel != NULL)
+        return ipmpi_frames_add_copy(out, parcel, sizeof(*parcel));
+    return ipmpi_frames_add_from(out, parts, IPMPI_PART_CONTENT,
+                                 parts->n - IPMPI_PART_CONTENT);
+}
+
+static int make_work(const struct ipmpi_job *job, const uint64_t *parcel,
+                     struct ipmpi_frames *out)
+{
     int err = ipmpi_frames_add_frame(out, &job->header);
 
     if (err == 0)
         err = ipmpi_hub_add_echo(job, out);
-    if (err == 0) /* content and buffers */
-        err = ipmpi_frames_add_from(out, &request->parts, IPMPI_PART_CONTENT,
-                                    request->parts.n - IPMPI_PART_CONTENT);
-    return err;
+    return err == 0 ? add_body(job, parcel, out) : err;
 }
 
 static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                      struct ipmpi_job *job)
 {
+    uint64_t number = 0;
+    const bool by_cast = ipmpi_cast_serve(hub, job, engine, &number);
     const struct ipmpi_msg_head head = {
         .version = IPMPI_PROTOCOL_VERSION,
         .type = job->owner->door == IPMPI_DOOR_CONTROL ? IPMPI_MSG_CONTROL
                                                        : IPMPI_MSG_WORK,
         .kind = (uint16_t)job->kind,
-        .flags = (uint16_t)job->flags,
+        .flags = (uint16_t)(job->flags | (by_cast ? IPMPI_WORK_PARCEL : 0)),
         .detail = engine->naborts, /* note [late abort] in protocol.h */
         .ref = job->ref,
     };
     struct ipmpi_frames more = {0};
 
-    if (make_work(job, &more) != 0) {
+    if (make_work(job, by_cast ? &number : NULL, &more) != 0) {
         ipmpi_log_error("DISPATCH-MEMORY", "out of memory; request %s fails",
                         job->msg_id);
         ipmpi_frames_clear(&more);

@@ -22,6 +22,13 @@ struct ipmpi_parcel {
     struct ipmpi_frames data, at; /* kept: what is passed on */
 };
 
+/* A PASS that came before its parcel. */
+struct ipmpi_pass {
+    struct ipmpi_pass *next;
+    uint64_t number;
+    struct ipmpi_frames frames; /* of the message */
+};
+
 static void destroy(struct ipmpi_parcel **parcel)
 {
     struct ipmpi_parcel *p = *parcel;
@@ -35,6 +42,15 @@ static void destroy(struct ipmpi_parcel **parcel)
     free(p);
 }
 
+static void free_pass(struct ipmpi_pass **at)
+{
+    struct ipmpi_pass *pass = *at;
+
+    *at = pass->next;
+    ipmpi_frames_clear(&pass->frames);
+    free(pass);
+}
+
 void ipmpi_parcels_clear(struct ipmpi_parcels *parcels)
 {
     struct ipmpi_parcel *parcel;
@@ -43,6 +59,8 @@ void ipmpi_parcels_clear(struct ipmpi_parcels *parcels)
         parcels->first = parcel->next;
         destroy(&parcel);
     }
+    while (parcels->passes != NULL)
+        free_pass(&parcels->passes);
     ipmpi_work_destroy(&parcels->held);
 }
 
@@ -123,6 +141,38 @@ static void keep(struct ipmpi_engine *engine, struct ipmpi_parcel **parcel)
     release(engine);
 }
 
+/* Passes a parcel on to those who come late, if it is here and kept. */
+static void pass_to(struct ipmpi_engine *engine, uint64_t number,
+                    const struct ipmpi_parcel *parcel,
+                    const struct ipmpi_frame *legs)
+{
+    const struct ipmpi_msg_head head = {
+        .version = IPMPI_PROTOCOL_VERSION,
+        .type = IPMPI_MSG_PARCEL,
+        .ref = number,
+    };
+
+    if (parcel != NULL && parcel->kept)
+        ipmpi_parcels_relay(engine, &head, legs, &parcel->data, &parcel->at);
+    else
+        ipmpi_parcels_say_all_lack(engine, number, legs, 1);
+}
+
+static void pass_to_late(struct ipmpi_engine *engine, uint64_t number,
+                         const struct ipmpi_parcel *parcel)
+{
+    struct ipmpi_pass **at = &engine->parcels.passes;
+
+    while (*at != NULL) {
+        if ((*at)->number != number) {
+            at = &(*at)->next;
+            continue;
+        }
+        pass_to(engine, number, parcel, &(*at)->frames.at[AT_LEGS]);
+        free_pass(at);
+    }
+}
+
 /* Takes in a parcel that is no news, too: others may wait for it. */
 static int take_in(struct ipmpi_engine *engine,
                    const struct ipmpi_msg_head *head,
@@ -138,6 +188,7 @@ static int take_in(struct ipmpi_engine *engine,
     if (passes)
         ipmpi_parcels_relay(engine, head, legs, rest,
                             err == 0 && parcel->kept ? &parcel->at : NULL);
+    pass_to_late(engine, head->ref, err == 0 ? parcel : NULL);
     if (err != 0)
         ipmpi_parcels_say_lacks(engine, head->ref,
                                 ipmpi_comm_rank(engine->comm));
@@ -165,21 +216,31 @@ int ipmpi_parcels_take(struct ipmpi_engine *engine,
     return err;
 }
 
+static int await_parcel(struct ipmpi_parcels *parcels, uint64_t number,
+                        struct ipmpi_frames *frames)
+{
+    struct ipmpi_pass *pass = calloc(1, sizeof(*pass));
+
+    if (pass == NULL)
+        return IPMPI_ENOMEM;
+    pass->number = number;
+    ipmpi_frames_move(&pass->frames, frames);
+    pass->next = parcels->passes;
+    parcels->passes = pass;
+    return 0;
+}
+
 int ipmpi_parcels_pass(struct ipmpi_engine *engine,
                        const struct ipmpi_msg_head *head,
                        struct ipmpi_frames *frames)
 {
-    const struct ipmpi_parcel *parcel = *find(&engine->parcels, head->ref);
-    struct ipmpi_msg_head out = *head;
-
     if (frames->n <= AT_LEGS || !ipmpi_legs_are_good(&frames->at[AT_LEGS]))
         return IPMPI_EFRAME;
-    out.type = IPMPI_MSG_PARCEL;
-    if (parcel != NULL && parcel->kept)
-        ipmpi_parcels_relay(engine, &out, &frames->at[AT_LEGS], &parcel->data,
-                            &parcel->at);
-    else
-        ipmpi_parcels_say_all_lack(engine, head->ref, &frames->at[AT_LEGS], 1);
+    if (is_news(&engine->parcels, head->ref) &&
+        await_parcel(&engine->parcels, head->ref, frames) == 0)
+        return 0;
+    pass_to(engine, head->ref, *find(&engine->parcels, head->ref),
+            &frames->at[AT_LEGS]);
     return 0;
 }
 
@@ -218,12 +279,16 @@ static bool is_ready(struct ipmpi_engine *engine, const struct ipmpi_work *work)
 /* The work has had its parcel, or will never want it. */
 static void be_done_with(struct ipmpi_engine *engine, uint64_t number)
 {
-    struct ipmpi_parcel **at = find(&engine->parcels, number);
+    struct ipmpi_parcel **at = &engine->parcels.first;
 
     if (number > engine->parcels.done)
         engine->parcels.done = number;
-    if (*at != NULL && !(*at)->kept)
-        forget(at);
+    while (*at != NULL) { /* also what no work ever asked for */
+        if ((*at)->number <= engine->parcels.done && !(*at)->kept)
+            forget(at);
+        else
+            at = &(*at)->next;
+    }
 }
 
 /* Puts the body in the number's place. */

@@ -10,12 +10,14 @@
 
 struct ipmpi_engine;
 struct ipmpi_parcel;
+struct ipmpi_pass;
 
 /* Zero-initialised is good. */
 struct ipmpi_parcels {
     struct ipmpi_parcel *first;
-    struct ipmpi_work *held; /* oldest first; what waits for a parcel leads */
-    uint64_t done;           /* work has had, or lost, all up to this */
+    struct ipmpi_pass *passes; /* of parcels that are on their way here */
+    struct ipmpi_work *held;   /* oldest first; what waits for a parcel leads */
+    uint64_t done;             /* work has had, or lost, all up to this */
 };
 
 void ipmpi_parcels_clear(struct ipmpi_parcels *parcels);

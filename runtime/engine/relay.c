@@ -83,25 +83,45 @@ static int send_to(struct ipmpi_engine *engine,
     return err;
 }
 
+/* What is passed on, and how. */
+struct relay {
+    struct ipmpi_engine *engine;
+    const struct ipmpi_msg_head *head;
+    const struct ipmpi_frames *data, *at;
+};
+
+static void pass_one(const struct relay *relay, const struct ipmpi_leg *leg)
+{
+    const bool by_address = leg->local && relay->at != NULL;
+    struct ipmpi_msg_head out = *relay->head;
+
+    if (by_address)
+        out.flags |= IPMPI_PARCEL_AT;
+    if (leg->local) /* one a node keeps it */
+        out.flags &= (uint16_t)~IPMPI_PARCEL_KEEP;
+    if (send_to(relay->engine, &out, leg,
+                by_address ? relay->at : relay->data) != 0)
+        say_lack(relay->engine, out.ref, leg, 0);
+}
+
+/* The last first: other nodes, and the largest parts of the tree. */
+static void pass_all(const struct relay *relay, const struct ipmpi_leg *leg,
+                     const struct ipmpi_leg *end)
+{
+    if (leg >= end)
+        return;
+    pass_all(relay, leg + leg->size, end);
+    pass_one(relay, leg);
+}
+
 void ipmpi_parcels_relay(struct ipmpi_engine *engine,
                          const struct ipmpi_msg_head *head,
                          const struct ipmpi_frame *legs,
                          const struct ipmpi_frames *data,
                          const struct ipmpi_frames *at)
 {
+    const struct relay relay = {engine, head, data, at};
     const struct ipmpi_leg *leg = legs_of(legs);
-    const struct ipmpi_leg *const end = leg + leg->size;
 
-    for (leg++; leg < end; leg += leg->size) {
-        const bool by_address = leg->local && at != NULL;
-        struct ipmpi_msg_head out = *head;
-
-        if (by_address)
-            out.flags |= IPMPI_PARCEL_AT;
-        if (leg->local) /* one a node keeps it */
-            out.flags &= (uint16_t)~IPMPI_PARCEL_KEEP;
-        if (send_to(engine, &out, leg, by_address ? at : data) == 0)
-            continue;
-        say_lack(engine, head->ref, leg, 0);
-    }
+    pass_all(&relay, leg + 1, leg + leg->size);
 }

@@ -57,7 +57,7 @@ struct fake_hub *fake_hub_open(size_t hwm)
     CHECK(fake != NULL);
     fake->now_us = 1000;
     fake->hub.out =
-        (struct ipmpi_outlets){fake, to_client, to_rank, now_us, now_us};
+        (struct ipmpi_outlets){fake, to_client, to_rank, NULL, now_us, now_us};
     CHECK_EQ(ipmpi_key_create("secret", 6, &fake->key), 0);
     fake->hub.key = fake->key;
     CHECK_EQ(ipmpi_composer_create(fake->key, "hub", "u", &fake->hub.composer),
