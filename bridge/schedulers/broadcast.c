@@ -275,20 +275,42 @@ static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
     return err;
 }
 
+/* No job is made for this target, and the client gets no reply from it. */
+static void refuse(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
+                   const char *why)
+{
+    b->broken = true;
+    b->nopen--;
+    fail_others(hub, &b->share[i], why);
+}
+
+/* The request and the news that the engine is gone have crossed: the client
+ * fails this share itself, and a reply would be its second, which stops its
+ * stream for a while (compat 2.8, 7.5). */
+static bool was_engine(struct ipmpi_hub *hub, const json_t *target)
+{
+    return ipmpi_registry_had(
+        &hub->registry, (int)json_integer_value(json_array_get(target, 1)));
+}
+
 static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
 {
-    const char *uuid = target_uuid(json_array_get(b->targets, i));
+    const json_t *target = json_array_get(b->targets, i);
+    const char *uuid = target_uuid(target);
     struct ipmpi_engine *engine =
         ipmpi_registry_by_uuid(&hub->registry, uuid, strlen(uuid));
     struct ipmpi_job *job;
-    int err = make_share(hub, b, i, &job);
+    int err;
 
+    if (engine == NULL && was_engine(hub, target)) {
+        refuse(hub, b, i, "has left");
+        return;
+    }
+    err = make_share(hub, b, i, &job);
     if (err != 0) {
         ipmpi_log_warn("BROADCAST-REFUSED", "request %s for engine %s: %s",
                        b->request->msg_id, uuid, ipmpi_strerror(err));
-        b->broken = true;
-        b->nopen--;
-        fail_others(hub, &b->share[i], ipmpi_strerror(err));
+        refuse(hub, b, i, ipmpi_strerror(err));
         return;
     }
     if (b->failure != NULL)

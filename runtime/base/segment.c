@@ -96,7 +96,7 @@ int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out)
     at = malloc(sizeof(*at));
     if (at == NULL)
         return IPMPI_ENOMEM;
-    at->fd = memfd_create("ipmpi", MFD_CLOEXEC);
+    at->fd = memfd_create("ipmpi-array", MFD_CLOEXEC);
     err = at->fd < 0 ? IPMPI_ESYS : make(len, at, buffer_out);
     if (err == 0)
         return 0;

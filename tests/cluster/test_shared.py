@@ -23,7 +23,7 @@ from harness.cluster import Cluster  # noqa: E402
 WAIT = 60
 MIB = 1 << 20
 SIZE = 32 * MIB
-SEGMENT = "/memfd:ipmpi"
+SEGMENT = "/memfd:ipmpi-array"
 
 
 @pytest.fixture
@@ -157,6 +157,64 @@ def test_nothing_is_left_of_a_killed_job(four):
         os.kill(pid, signal.SIGKILL)
     until(lambda: not processes.marked(cluster.mark), "it cannot be killed")
     assert not holders(cluster)
+
+
+@ipp.interactive
+def add_one():
+    x[0] += 1  # noqa: F821
+    return int(x[0]), int(x[-1]), x.flags.writeable  # noqa: F821
+
+
+def test_a_stock_client_pushes_one_copy(four):
+    """As with ipyparallel each engine may write to what it got."""
+    import numpy as np
+    cluster, client = four
+    with ipp.Client(profile_dir=str(cluster.profile_dir)) as stock:
+        view = stock.broadcast_view()
+        view.block = True
+        x = np.arange(SIZE, dtype="u1")
+        view.push({"x": x, "small": np.ones(10), "text": "t" * 5000})
+        assert stock[:].apply_sync(touch) == [
+            (int(x[::4096].sum()), True)] * 4
+        check_one_copy(client)
+        stock[1].apply_sync(add_one)
+        assert stock[1].apply_sync(add_one) == (2, 255, True)
+        assert stock[2].apply_sync(add_one) == (1, 255, True)
+        engines = client[:].apply_sync(os.getpid)
+        assert sum(map(mapped, engines)) < 1.1 * SIZE  # but a page each
+        view.execute("del x")
+        until(lambda: not holders(cluster), "the segment is still there")
+
+
+def test_what_comes_late_shares_it_too(four):
+    """Engines that are busy, with more waiting, map it when they are ready."""
+    import numpy as np
+    cluster, client = four
+    for i in (1, 3):
+        for _ in range(3):
+            client[i].apply_async(time.sleep, 0.3 + i / 10)
+    view = client.broadcast_view()
+    first = view.push({"x": np.ones(SIZE, "u1")}, block=False)
+    second = view.apply_async(touch)
+    first.get(WAIT)
+    assert second.get(WAIT) == [(SIZE // 4096, True)] * 4
+    check_one_copy(client)
+
+
+def test_a_relay_that_dies_leaves_nobody_waiting(four):
+    """The engine that the others get the data from is killed under way."""
+    import numpy as np
+    cluster, client = four
+    view = client.broadcast_view()
+    engines = client[:].apply_sync(os.getpid)
+    x = np.ones(2 * SIZE, "u1")
+    results = [view.push({"x": x}, block=False) for _ in range(6)]
+    os.kill(engines[0], signal.SIGKILL)
+    for result in results:
+        values = [child.result(WAIT) for child in result._children]
+        assert values[1:] == [None] * 3
+    assert client[[1, 2, 3]].apply_sync(touch) == [
+        (2 * SIZE // 4096, True)] * 3
 
 
 def test_private_copies_where_nothing_can_be_shared(kind):
