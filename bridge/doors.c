@@ -7,10 +7,21 @@
  * read, for one that it drops may hang its client: only who stands still for
  * long loses output. Incoming ones are low, so that a controller that stops
  * reading pushes back on the clients: what ZMQ reads ahead of it is memory,
- * too. */
+ * too.
+ *
+ * Note [edges]. zmq_poll and a zmq_msg_recv in vain cost a poll(2) for each
+ * socket, seven of them a turn. So we poll the sockets' descriptors ourselves,
+ * in one call. Such a descriptor tells of events once: it is readable until
+ * ZMQ has looked at it, which any call on the socket does, a send too. So a
+ * door counts as open (`maybe`) from then on, or from a send on, until a
+ * receive has found it empty.
+ *
+ * Invariant: a door with a message is in `maybe` or its descriptor is
+ * readable. */
 #include "bridge/doors.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +34,8 @@ struct ipmpi_doors {
     void *context;
     struct ipmpi_outflow *outflow;
     void *socket[IPMPI_NDOORS];
+    int fd[IPMPI_NDOORS];
+    unsigned maybe; /* bit = 1 << door; see note [edges] */
     int port[IPMPI_NDOORS];
     bool curve;
     char public_key[IPMPI_CURVE_KEY_LEN + 1];
@@ -91,6 +104,7 @@ static int open_door(struct ipmpi_doors *doors, enum ipmpi_door door,
                      const struct ipmpi_doors_config *config)
 {
     const char *ip = strcmp(config->ip, "0.0.0.0") == 0 ? "*" : config->ip;
+    size_t fd_len = sizeof(doors->fd[door]);
     char endpoint[256];
     int err;
 
@@ -108,6 +122,10 @@ static int open_door(struct ipmpi_doors *doors, enum ipmpi_door door,
         snprintf(endpoint, sizeof(endpoint), "tcp://%s:*", ip);
     if (zmq_bind(doors->socket[door], endpoint) != 0)
         return bind_error();
+    if (zmq_getsockopt(doors->socket[door], ZMQ_FD, &doors->fd[door],
+                       &fd_len) != 0)
+        return IPMPI_ESYS;
+    doors->maybe |= 1u << door;
     doors->port[door] = port_of(doors->socket[door]);
     return 0;
 }
@@ -228,12 +246,15 @@ int ipmpi_doors_receive(struct ipmpi_doors *doors, enum ipmpi_door door,
     bool more = true;
     int err = 0;
 
+    if (!(doors->maybe & 1u << door))
+        return IPMPI_EEMPTY;
     for (size_t n = 0; more; n++) {
         zmq_msg_t msg;
 
         zmq_msg_init(&msg);
         if (zmq_msg_recv(&msg, doors->socket[door], ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&msg); /* messages come whole: only before frame 0 */
+            doors->maybe &= ~(1u << door);
             return IPMPI_EEMPTY;
         }
         more = zmq_msg_more(&msg);
@@ -354,6 +375,7 @@ void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
             zmq_msg_close(&msg);
     }
     ipmpi_frames_clear(frames);
+    doors->maybe |= 1u << door;
 }
 
 struct ipmpi_outflow *ipmpi_doors_outflow(struct ipmpi_doors *doors)
@@ -361,20 +383,27 @@ struct ipmpi_outflow *ipmpi_doors_outflow(struct ipmpi_doors *doors)
     return doors->outflow;
 }
 
-void ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask, const int *fds,
-                      size_t nfds, int wait_ms)
+unsigned ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask,
+                          const int *fds, size_t nfds, int wait_ms)
 {
     enum { MAX_FDS = 16 };
-    zmq_pollitem_t items[IPMPI_NDOORS + MAX_FDS];
-    int n = 0;
+    struct pollfd items[IPMPI_NDOORS + MAX_FDS];
+    unsigned readable = 0;
+    nfds_t n = 0;
 
     IPMPI_ASSERT(nfds <= MAX_FDS);
-    for (int d = 0; d < IPMPI_NDOORS; d++) {
-        if (mask & 1u << d)
-            items[n++] = (zmq_pollitem_t){.socket = doors->socket[d],
-                                          .events = ZMQ_POLLIN};
-    }
+    for (int d = 0; d < IPMPI_NDOORS; d++) /* -1: not looked at */
+        items[n++] =
+            (struct pollfd){mask & 1u << d ? doors->fd[d] : -1, POLLIN, 0};
     for (size_t i = 0; i < nfds; i++)
-        items[n++] = (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
-    zmq_poll(items, n, wait_ms); /* whoever reads them sees what came */
+        items[n++] = (struct pollfd){fds[i], POLLIN, 0};
+    if (doors->maybe & mask)
+        wait_ms = 0;
+    if (poll(items, n, wait_ms) <= 0)
+        return 0;
+    for (int d = 0; d < IPMPI_NDOORS; d++)
+        doors->maybe |= items[d].revents != 0 ? 1u << d : 0;
+    for (size_t i = 0; i < nfds; i++)
+        readable |= items[IPMPI_NDOORS + i].revents != 0 ? 1u << i : 0;
+    return readable;
 }

@@ -55,8 +55,9 @@ void ipmpi_doors_send(struct ipmpi_doors *doors, enum ipmpi_door door,
 struct ipmpi_outflow *ipmpi_doors_outflow(struct ipmpi_doors *doors);
 
 /* Waits until a door of `mask` (bit = 1 << enum ipmpi_door) or one of the
- * descriptors has something to read, at most wait_ms (-1: for ever). */
-void ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask, const int *fds,
-                      size_t nfds, int wait_ms);
+ * descriptors has something to read, at most wait_ms (-1: for ever). Returns
+ * which descriptors have: bit = 1 << place in `fds`. */
+unsigned ipmpi_doors_wait(struct ipmpi_doors *doors, unsigned mask,
+                          const int *fds, size_t nfds, int wait_ms);
 
 #endif

@@ -220,24 +220,26 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
 static void wait_for_something(struct ipmpi_controller *c, bool may_sleep)
 {
     const int timers = may_sleep ? timers_wait_ms(c) : 0;
+    enum { AT_SIGNAL, AT_LINK, AT_REST };
     int wait = ipmpi_comm_before_sleep(c->comm);
-    int fds[7];
-    size_t n = (size_t)ipmpi_comm_fds(c->comm, fds);
+    int fds[8] = {[AT_SIGNAL] = c->signal_fd, [AT_LINK] = c->link_fd};
+    size_t n = AT_REST + (size_t)ipmpi_comm_fds(c->comm, fds + AT_REST);
+    unsigned readable;
 
-    fds[n++] = c->signal_fd;
     fds[n++] = ipmpi_taskdb_fd(c->db);
     if (ipmpi_dask_fd(c->hub.dask) >= 0)
         fds[n++] = ipmpi_dask_fd(c->hub.dask);
     if (ipmpi_comm_spawn_fd(c->comm) >= 0)
         fds[n++] = ipmpi_comm_spawn_fd(c->comm);
-    if (c->link_fd >= 0)
-        fds[n++] = c->link_fd;
     if (wait < 0 || (timers >= 0 && timers < wait))
         wait = timers;
-    ipmpi_doors_wait(c->doors, ipmpi_intake_mask(&c->intake), fds, n, wait);
+    readable =
+        ipmpi_doors_wait(c->doors, ipmpi_intake_mask(&c->intake), fds, n, wait);
     ipmpi_comm_after_sleep(c->comm, on_notice, c);
-    take_signals(c);
-    take_link(c);
+    if (readable & 1u << AT_SIGNAL)
+        take_signals(c);
+    if (readable & 1u << AT_LINK)
+        take_link(c);
 }
 
 static void watch_outflow(struct ipmpi_controller *c)
@@ -261,8 +263,10 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_balanced_fire_timers(&c->hub);
     publish_when_ready(c);
     watch_outflow(c);
-    if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0)
+    if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0) {
+        ipmpi_doors_wait(c->doors, mask, NULL, 0, 0);
         return;
+    }
     act_on_losses(c);
     wait_for_something(c, did == 0);
 }
