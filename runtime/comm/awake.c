@@ -15,6 +15,13 @@
  * which it does only after it has cleared the flag. No fence is needed, and
  * ThreadSanitizer can follow.
  *
+ * Note [announced]. An MPI probe in vain is dear: on a crowded node it yields
+ * the processor, and others have it for a while. So a sender counts each
+ * packet before it gives it to MPI, and a receiver that has matched as many as
+ * were counted does not probe. A sender that dies in between leaves a count too
+ * high, which costs probes and loses nothing. The count is raised before (b),
+ * so (2) sees it as it sees the message.
+ *
  * That a message is visible to (2) once MPI_Isend has returned is not promised
  * by MPI: a fragment may wait in the sender for room, a connection for its
  * other end, another thread of the sleeper may be in MPI just then. So a
@@ -40,7 +47,8 @@
 
 struct slot {
     _Alignas(LINE) atomic_uint flag;
-    _Alignas(LINE) atomic_uint present; /* rank + 1 */
+    _Alignas(LINE) atomic_uint announced; /* packets */
+    _Alignas(LINE) atomic_uint present;   /* rank + 1 */
     cpu_set_t cpus;
 };
 
@@ -163,6 +171,16 @@ void ipmpi_awake_announce_awake(struct ipmpi_awake *awake)
 bool ipmpi_awake_must_ring(struct ipmpi_awake *awake, int peer)
 {
     return atomic_fetch_or(&awake->slots[peer].flag, RUNG) == ASLEEP;
+}
+
+void ipmpi_awake_announce(struct ipmpi_awake *awake, int peer)
+{
+    atomic_fetch_add(&awake->slots[peer].announced, 1);
+}
+
+uint32_t ipmpi_awake_announced(const struct ipmpi_awake *awake)
+{
+    return atomic_load(&awake->slots[awake->rank].announced);
 }
 
 bool ipmpi_awake_sleeps(const struct ipmpi_awake *awake, int peer)

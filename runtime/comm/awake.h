@@ -1,6 +1,7 @@
 /* Who is awake: a page of flags that the ranks of one node share, so that no
- * bell is rung in a busy exchange, and counts of what each rank has taken, so
- * that a sender knows when a bell need not be rung again.
+ * bell is rung in a busy exchange; counts of what each rank has taken, so that
+ * a sender knows when a bell need not be rung again; and counts of what is
+ * coming, so that nobody asks MPI in vain.
  *
  * Threads: the runtime thread of each rank; other ranks read and write the
  *          shared page at the same time. */
@@ -33,6 +34,12 @@ void ipmpi_awake_announce_awake(struct ipmpi_awake *awake);
 
 /* After a send to `peer` (shared): whether its bell must be rung. */
 bool ipmpi_awake_must_ring(struct ipmpi_awake *awake, int peer);
+/* Before a packet is given to MPI for `peer` (shared): it will come. */
+void ipmpi_awake_announce(struct ipmpi_awake *awake, int peer);
+/* How many packets have been announced to this rank, modulo 2^32. See note
+ * [announced] in awake.c. */
+uint32_t ipmpi_awake_announced(const struct ipmpi_awake *awake);
+
 /* Whether `peer` says that it sleeps, rung or not. */
 bool ipmpi_awake_sleeps(const struct ipmpi_awake *awake, int peer);
 

@@ -72,6 +72,11 @@ ipmpi_comm_address(const struct ipmpi_comm *comm, int rank);
 int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
                     struct ipmpi_frames *frames);
 
+/* Between the two, small messages wait, so that those to one peer share
+ * packets. Nothing may sleep meanwhile. Not nested. */
+void ipmpi_comm_hold(struct ipmpi_comm *comm);
+void ipmpi_comm_let_go(struct ipmpi_comm *comm);
+
 /* Called for each message that arrives; may move `frames` away, what it leaves
  * is cleared. It may send and mark dead, not progress. Frames from 16 KiB on
  * are buffers of exactly their size; the others of one message share one, and

@@ -106,6 +106,7 @@ struct peer {
     bool ack_owed; /* in comm->acks */
     struct peer *next_ready;
     bool ready;
+    bool is_held; /* in comm->held */
 };
 
 enum op_kind { OP_SEND_PACKET, OP_SEND_PIECE, OP_RECV_PACKET, OP_RECV_PIECE };
@@ -132,6 +133,7 @@ struct requests {
 struct world {
     MPI_Comm comm;
     int first;
+    bool announces; /* all of it shares our page: note [announced] in awake.c */
 };
 
 /* Peers by number, each at most once. */
@@ -153,6 +155,7 @@ struct ipmpi_comm {
     MPI_Comm collectives; /* a duplicate of `engines` */
     struct ipmpi_bell *bell;
     struct ipmpi_awake *awake; /* NULL: no shared memory on this node */
+    uint32_t matched;          /* packets of peers on our page */
     struct peer **peers;
     struct requests requests;
     struct flight *free_flights;
@@ -170,7 +173,8 @@ struct ipmpi_comm {
     struct ipmpi_room room;
     struct peer *ready_first, **ready_end;
 
-    struct peer_list watched, owed, acks;
+    struct peer_list watched, owed, acks, held;
+    bool holding;
     int64_t busy_until_us;
     int64_t recheck_at_us;
     int recheck_ms;

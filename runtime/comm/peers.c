@@ -40,7 +40,8 @@ int ipmpi_peers_grow(struct ipmpi_comm *comm, int n)
         return IPMPI_ENOMEM;
     comm->peers = more;
     if (grow_list(&comm->watched, size) != 0 ||
-        grow_list(&comm->owed, size) != 0 || grow_list(&comm->acks, size) != 0)
+        grow_list(&comm->owed, size) != 0 ||
+        grow_list(&comm->acks, size) != 0 || grow_list(&comm->held, size) != 0)
         return IPMPI_ENOMEM;
     for (int i = comm->size; i < size; i++) {
         more[i] = new_peer(i);
@@ -62,4 +63,5 @@ void ipmpi_peers_free(struct ipmpi_comm *comm)
     free(comm->watched.at);
     free(comm->owed.at);
     free(comm->acks.at);
+    free(comm->held.at);
 }

@@ -257,13 +257,18 @@ static void throw_away(struct arrival *arrival)
 static int match_packet(struct ipmpi_comm *comm, MPI_Message *match_out,
                         MPI_Status *status_out)
 {
+    const bool none = comm->awake == NULL ||
+                      ipmpi_awake_announced(comm->awake) == comm->matched;
+
     for (int i = 0; i < comm->n_worlds; i++) {
         const int turn = (comm->turn_in + i) % comm->n_worlds;
         const struct world *world = &comm->worlds[turn];
-        int found = 0;
-        int code = MPI_Improbe(MPI_ANY_SOURCE, IPMPI_TAG_PACKET, world->comm,
-                               &found, match_out, status_out);
+        int found = 0, code;
 
+        if (none && world->announces)
+            continue;
+        code = MPI_Improbe(MPI_ANY_SOURCE, IPMPI_TAG_PACKET, world->comm,
+                           &found, match_out, status_out);
         if (code == MPI_SUCCESS && found) {
             comm->turn_in = turn + 1;
             return world->first + status_out->MPI_SOURCE - 1;
@@ -291,6 +296,7 @@ bool ipmpi_receive_probe(struct ipmpi_comm *comm)
     MPI_Get_count(&status, MPI_BYTE, &len);
     arrival->len = (size_t)len;
     peer = comm->peers[arrival->source];
+    comm->matched += peer->shared;
     if (!peer->dead && (len < 0 || arrival->len > IPMPI_PACKET_MAX))
         corrupt(comm, arrival->source, "a packet longer than any");
     if (peer->dead) {

@@ -5,8 +5,8 @@
  * of one peer leave in order, and so do pieces: that is all that the receiver
  * needs to put messages together in order.
  *
- * Invariant: while a peer's queue is not empty, its window is full or
- * comm->starved is set, so that something will come back to the queue. */
+ * Invariant: while a peer's queue is not empty, its window is full, or it is
+ * held, or comm->starved is set, so that something will come back to it. */
 #include "runtime/comm/internal.h"
 
 #include <stdlib.h>
@@ -184,10 +184,12 @@ static int start_packet(struct ipmpi_comm *comm, int dest,
 {
     const struct peer *peer = comm->peers[dest];
     MPI_Request request;
-    int done = 0;
-    int code = MPI_Isend(flight->packet, (int)len, MPI_BYTE, peer->rank,
-                         IPMPI_TAG_PACKET, peer->world, &request);
+    int done = 0, code;
 
+    if (peer->shared)
+        ipmpi_awake_announce(comm->awake, dest);
+    code = MPI_Isend(flight->packet, (int)len, MPI_BYTE, peer->rank,
+                     IPMPI_TAG_PACKET, peer->world, &request);
     if (code == MPI_SUCCESS)
         code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
     if (code != MPI_SUCCESS)
@@ -311,6 +313,28 @@ static int enqueue(struct peer *peer, const struct message *message)
     return 0;
 }
 
+void ipmpi_comm_hold(struct ipmpi_comm *comm)
+{
+    comm->holding = true;
+}
+
+void ipmpi_comm_let_go(struct ipmpi_comm *comm)
+{
+    comm->holding = false;
+    for (int i = 0; i < comm->held.n; i++) {
+        comm->peers[comm->held.at[i]]->is_held = false;
+        pump_queue(comm, comm->held.at[i]);
+    }
+    comm->held.n = 0;
+}
+
+static void hold(struct ipmpi_comm *comm, int dest)
+{
+    if (!comm->peers[dest]->is_held)
+        comm->held.at[comm->held.n++] = dest;
+    comm->peers[dest]->is_held = true;
+}
+
 int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
                     struct ipmpi_frames *frames)
 {
@@ -331,12 +355,15 @@ int ipmpi_comm_send(struct ipmpi_comm *comm, int dest,
     bytes = ipmpi_frames_bytes(&message.frames);
     peer->unsent += bytes;
     comm->unsent += bytes;
-    if (peer->queue_first == NULL && peer->n_flights < IPMPI_FLIGHTS_MAX) {
+    if (!comm->holding && peer->queue_first == NULL &&
+        peer->n_flights < IPMPI_FLIGHTS_MAX) {
         err = start_flight(comm, dest, &message, 1,
                            sizeof(struct ipmpi_packet_head) +
                                message.plan.record_bytes);
     } else {
         err = enqueue(peer, &message);
+        if (err == 0 && comm->holding)
+            hold(comm, dest);
         if (err == 0)
             return 0; /* moved into the queue */
     }

@@ -85,7 +85,7 @@ int ipmpi_worlds_add(struct ipmpi_comm *comm, MPI_Comm all, int first)
     if (more == NULL)
         return IPMPI_ENOMEM;
     comm->worlds = more;
-    more[comm->n_worlds++] = (struct world){all, first};
+    more[comm->n_worlds++] = (struct world){all, first, false};
     return 0;
 }
 
@@ -101,9 +101,11 @@ int ipmpi_worlds_open(struct ipmpi_comm *comm, MPI_Comm all)
     MPI_Comm_set_errhandler(mine, MPI_ERRORS_RETURN);
     if (ipmpi_worlds_add(comm, mine, 1) != 0)
         return fail("no memory for the communicators", MPI_ERR_OTHER);
+    comm->worlds[0].announces = true;
     for (int i = 0; i < comm->size; i++) {
         comm->peers[i]->world = mine;
         comm->peers[i]->rank = i;
+        comm->worlds[0].announces &= comm->peers[i]->shared;
     }
     if (comm->rank == 0)
         return 0;

@@ -151,6 +151,7 @@ static int job_open(void **state)
 #ifdef JOB_REMOTE /* pretends that the ranks are on different hosts */
     for (int i = 0; i < job_size; i++)
         job->peers[i]->shared = false;
+    job->worlds[0].announces = false;
 #endif
     return 0;
 }
