@@ -32,6 +32,7 @@ struct ipmpi_outbox {
     int64_t text_since_us; /* when the oldest text came; 0: there is none */
     bool urgent;           /* something is not text */
     bool asleep, closed;
+    bool is_short; /* this sleep is */
 };
 
 int ipmpi_outbox_open(struct ipmpi_outbox **outbox_out)
@@ -96,10 +97,11 @@ static void append(struct ipmpi_outbox *outbox, struct ipmpi_item *item)
         outbox->urgent = true;
 }
 
-void ipmpi_outbox_post(struct ipmpi_outbox *outbox, struct ipmpi_item **list)
+static void post(struct ipmpi_outbox *outbox, struct ipmpi_item **list,
+                 bool may_wait)
 {
     struct ipmpi_item *item, *next;
-    bool must_ring;
+    bool must_ring = false;
 
     pthread_mutex_lock(&outbox->lock);
     if (outbox->closed) {
@@ -112,11 +114,23 @@ void ipmpi_outbox_post(struct ipmpi_outbox *outbox, struct ipmpi_item **list)
         item->next = NULL;
         append(outbox, item);
     }
-    must_ring = rouse(outbox);
+    if (!may_wait || !outbox->is_short)
+        must_ring = rouse(outbox);
     pthread_mutex_unlock(&outbox->lock);
     if (must_ring)
         ring(outbox);
     *list = NULL;
+}
+
+void ipmpi_outbox_post(struct ipmpi_outbox *outbox, struct ipmpi_item **list)
+{
+    post(outbox, list, false);
+}
+
+void ipmpi_outbox_post_soon(struct ipmpi_outbox *outbox,
+                            struct ipmpi_item **list)
+{
+    post(outbox, list, true);
 }
 
 /* Whether text may be appended to the last item. */
@@ -296,13 +310,15 @@ void ipmpi_outbox_sent(struct ipmpi_outbox *outbox, size_t bytes)
     pthread_mutex_unlock(&outbox->lock);
 }
 
-int64_t ipmpi_outbox_before_sleep(struct ipmpi_outbox *outbox, int64_t now_us)
+int64_t ipmpi_outbox_before_sleep(struct ipmpi_outbox *outbox, int64_t now_us,
+                                  bool is_short)
 {
     int64_t rest;
 
     pthread_mutex_lock(&outbox->lock);
     rest = due_in(outbox, now_us);
     outbox->asleep = rest != 0;
+    outbox->is_short = is_short;
     pthread_mutex_unlock(&outbox->lock);
     return rest;
 }
@@ -317,7 +333,7 @@ void ipmpi_outbox_after_sleep(struct ipmpi_outbox *outbox)
     uint64_t count;
 
     pthread_mutex_lock(&outbox->lock);
-    outbox->asleep = false;
+    outbox->asleep = outbox->is_short = false;
     pthread_mutex_unlock(&outbox->lock);
     /* EAGAIN: nobody rang. */
     if (read(outbox->fd, &count, sizeof(count)) < 0)

@@ -64,6 +64,11 @@ void ipmpi_outbox_destroy(struct ipmpi_outbox **outbox);
 /* Appends a list of items, which are given; drops it when closed. */
 void ipmpi_outbox_post(struct ipmpi_outbox *outbox, struct ipmpi_item **list);
 
+/* As post, but leaves a comm thread asleep that wakes soon by itself
+ * (before_sleep): what is posted next may then share its waking. */
+void ipmpi_outbox_post_soon(struct ipmpi_outbox *outbox,
+                            struct ipmpi_item **list);
+
 /* Appends text, copied. The parent is shared. IPMPI_ENOMEM. */
 int ipmpi_outbox_post_text(struct ipmpi_outbox *outbox,
                            const struct ipmpi_frame *parent, int fd,
@@ -87,9 +92,11 @@ void ipmpi_outbox_sent(struct ipmpi_outbox *outbox, size_t bytes);
 /* Whether as much waits as may wait: then nothing more is read. */
 bool ipmpi_outbox_is_full(struct ipmpi_outbox *outbox);
 
-/* Before sleeping: from now on who posts rings. Returns how many microseconds
- * there are until text is due; 0: items are due, -1: there is nothing. */
-int64_t ipmpi_outbox_before_sleep(struct ipmpi_outbox *outbox, int64_t now_us);
+/* Before sleeping: from now on who posts rings. `is_short` promises to look
+ * within a millisecond or two. Returns how many microseconds there are until
+ * text is due; 0: items are due, -1: there is nothing. */
+int64_t ipmpi_outbox_before_sleep(struct ipmpi_outbox *outbox, int64_t now_us,
+                                  bool is_short);
 int ipmpi_outbox_fd(const struct ipmpi_outbox *outbox); /* poll it */
 void ipmpi_outbox_after_sleep(struct ipmpi_outbox *outbox);
 

@@ -319,6 +319,7 @@ static void queue_ready(struct ipmpi_engine *engine, struct ipmpi_work *work)
         return;
     }
     ipmpi_queue_push(engine->queue, &work);
+    engine->expects = true;
     ipmpi_engine_wake(engine);
 }
 

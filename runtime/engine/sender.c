@@ -213,6 +213,7 @@ unsigned ipmpi_sender_turn(struct ipmpi_sender *sender, unsigned budget)
 
     if (sender->rest == NULL)
         sender->rest = ipmpi_outbox_take(sender->outbox, ipmpi_clock_now_us());
+    ipmpi_comm_hold(sender->comm);
     while (did < budget && (item = sender->rest) != NULL &&
            ipmpi_sender_may_send(sender)) {
         sender->rest = item->next;
@@ -222,10 +223,11 @@ unsigned ipmpi_sender_turn(struct ipmpi_sender *sender, unsigned budget)
         ipmpi_item_destroy(&item);
         did++;
     }
+    if (did > 0 && sender->rest == NULL)
+        flush_both(sender, false);
+    ipmpi_comm_let_go(sender->comm);
     if (did == 0)
         return 0;
-    if (sender->rest == NULL)
-        flush_both(sender, false);
     ipmpi_outbox_sent(sender->outbox, sent);
     return did;
 }

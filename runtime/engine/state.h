@@ -73,6 +73,7 @@ struct ipmpi_engine {
     struct ipmpi_parcels parcels;
     bool job_ended;          /* BYE came */
     bool welcomed;           /* WELCOME came */
+    bool expects;            /* work was queued: see note [busy] */
     int exit_code;           /* of the last resort */
     int64_t interrupt_at_us; /* main is still busy: interrupt it; 0: no */
     int64_t abandon_at_us;   /* what rank 0 does not take; 0: not yet */

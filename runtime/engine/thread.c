@@ -7,6 +7,11 @@
  * ends. It is interrupted once, and if that does not help the process goes
  * without it: a job must not outlive its end for one engine.
  *
+ * Note [busy]. Most tasks are short: their reply follows what says that they
+ * began. To wake up for each of the two would be the larger part of their
+ * cost. So after work has been queued the first sleep is short, and main does
+ * not ring for "busy" meanwhile; of a longer task it is known 1 ms late.
+ *
  * Note [abandoned]. Large output that waits for rank 0 when the job ends is
  * never received: rank 0 says BYE and finalises. It is given a short while,
  * then abandoned, as if rank 0 were dead; MPI_Finalize does not wait for it. */
@@ -23,6 +28,7 @@
 enum {
     TURN_BUDGET = 64,
     LOOK_US = 5 * 1000,        /* even when busy, look at pipes */
+    SHORT_MS = 1,              /* see note [busy] */
     INTERRUPT_US = 300 * 1000, /* see note [last resort] */
     ABANDON_US = 500 * 1000,   /* see note [abandoned] */
     LAST_RESORT_US = 2 * 1000 * 1000,
@@ -180,13 +186,17 @@ static void sleep_until_something(struct ipmpi_engine *engine)
 {
     struct pollfd fds[NFDS + 2];
     const int64_t now = ipmpi_clock_now_us();
-    const int64_t text_due = ipmpi_outbox_before_sleep(engine->outbox, now);
+    const int64_t text_due =
+        ipmpi_outbox_before_sleep(engine->outbox, now, engine->expects);
     int bell[2], nbell, wait;
 
     wait = own_wait_ms(engine, text_due, now);
     if (!engine->job_ended && ipmpi_sender_is_behind(&engine->sender) &&
         ipmpi_sender_may_send(&engine->sender))
         wait = 0;
+    if (engine->expects)
+        wait = shorter(wait, SHORT_MS);
+    engine->expects = false;
     fill_fds(engine, fds);
     nbell = ipmpi_comm_fds(engine->comm, bell);
     for (int i = 0; i < nbell; i++)

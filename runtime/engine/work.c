@@ -83,7 +83,7 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
                                 &work->frames.at[IPMPI_WORK_AT_HEADER],
                                 IPMPI_IOPUB_BUSY);
     if (busy != NULL) /* without memory the reply will say so */
-        ipmpi_outbox_post(engine->outbox, &busy);
+        ipmpi_outbox_post_soon(engine->outbox, &busy);
     *work_out = work;
     return 0;
 }

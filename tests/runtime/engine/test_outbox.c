@@ -91,11 +91,11 @@ static void text_waits_for_more(void **state)
     int64_t due;
 
     (void)state;
-    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now), -1);
+    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now, false), -1);
     post_text(&parent, 1, "a");
     CHECK(has_rung()); /* the sleeper must set its timer */
     ipmpi_outbox_after_sleep(outbox);
-    due = ipmpi_outbox_before_sleep(outbox, now);
+    due = ipmpi_outbox_before_sleep(outbox, now, false);
     CHECK(due > 0 && due < 5 * 1000 * 1000);
     post_text(&parent, 1, "b");
     CHECK(!has_rung()); /* its timer will see that */
@@ -104,12 +104,34 @@ static void text_waits_for_more(void **state)
     CHECK(has_rung());
     ipmpi_outbox_after_sleep(outbox);
     CHECK(!has_rung());
-    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now), 0);
+    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now, false), 0);
     post_flush(0);
     CHECK(!has_rung()); /* it was told not to sleep */
     list = ipmpi_outbox_take(outbox, now);
     check_text(&list, 1, "ab");
     ipmpi_item_destroy(&list);
+}
+
+/* Asleep for a moment only: that is no reason to ring, all else is. */
+static void what_may_wait_does_not_end_a_short_sleep(void **state)
+{
+    const int64_t now = ipmpi_clock_now_us();
+    struct ipmpi_item *item = ipmpi_item_create(IPMPI_ITEM_FLUSH, NULL, 0);
+
+    (void)state;
+    CHECK(item != NULL);
+    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now, true), -1);
+    ipmpi_outbox_post_soon(outbox, &item);
+    CHECK(!has_rung());
+    post_flush(0);
+    CHECK(has_rung());
+    ipmpi_outbox_after_sleep(outbox);
+    item = ipmpi_outbox_take(outbox, now);
+    CHECK(item != NULL && item->next != NULL);
+    ipmpi_item_destroy(&item->next);
+    CHECK_EQ(ipmpi_outbox_before_sleep(outbox, now, false), -1);
+    ipmpi_outbox_post_soon(outbox, &item);
+    CHECK(has_rung());
 }
 
 static void much_text_is_due_at_once(void **state)
@@ -120,7 +142,7 @@ static void much_text_is_due_at_once(void **state)
 
     (void)state;
     post_text(&parent, 1, "a");
-    CHECK(ipmpi_outbox_before_sleep(outbox, now) > 0);
+    CHECK(ipmpi_outbox_before_sleep(outbox, now, false) > 0);
     CHECK_EQ(
         ipmpi_outbox_post_text(outbox, &parent, 1, true, text, sizeof(text)),
         0);
@@ -212,7 +234,7 @@ static void many_threads_write(void **state)
     while (got < WRITERS * LINES) {
         struct pollfd p = {ipmpi_outbox_fd(outbox), POLLIN, 0};
         const int64_t due =
-            ipmpi_outbox_before_sleep(outbox, ipmpi_clock_now_us());
+            ipmpi_outbox_before_sleep(outbox, ipmpi_clock_now_us(), false);
         struct ipmpi_item *list;
 
         if (due != 0)
@@ -236,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_OUTBOX(text_joins_its_kin_and_keeps_the_order),
         WITH_OUTBOX(text_waits_for_more),
+        WITH_OUTBOX(what_may_wait_does_not_end_a_short_sleep),
         WITH_OUTBOX(much_text_is_due_at_once),
         WITH_OUTBOX(a_full_outbox_makes_writers_wait),
         WITH_OUTBOX(many_threads_write),
