@@ -127,6 +127,20 @@ class EngineKernel(Kernel):
             self._ask(ref, content)
         return None
 
+    def fail(self, work: tuple, exc: BaseException) -> None:
+        """Answers work that `handle` failed to answer: its client must not
+        wait for ever for what went wrong in here."""
+        ref, kind = work[:2]
+        self.interrupts.disarm()
+        try:
+            if kind == _ipmpi.COMM:
+                self._finish(ref)
+            else:
+                self.reply(ref, _ipmpi.ERROR, pack(
+                    errors.error_content(self, exc, None, "engine")), ())
+        except LookupError:  # it had got its answer
+            pass
+
     def _finish(self, ref) -> None:
         """Work that has no reply is done."""
         if isinstance(ref, FrontRequest):

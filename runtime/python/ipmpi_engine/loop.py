@@ -94,8 +94,9 @@ class WorkLoop:
             cell = None
             try:
                 cell = self._kernel.handle(work)
-            except BaseException:  # not the user's, which are answered
+            except BaseException as exc:  # not the user's: those are answered
                 log.exception("a request failed inside the engine")
+                self._kernel.fail(work, exc)
             finally:
                 self._busy = cell is not None
             if cell is not None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import fake_ipmpi as fake
 import pytest
@@ -288,6 +289,41 @@ def test_interrupted_cells(engine, code, ename):
     assert reply.status == fake.ERROR
     assert reply.content["ename"] == ename
     assert engine.execute("1").status == fake.OK
+
+
+def test_a_hail_of_interrupts(engine):
+    """However many come, and whenever: one reply, and the engine goes on."""
+    def hail():
+        for _ in range(40):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.0003)
+
+    def spin():
+        while True:
+            pass
+
+    for send in (lambda: engine.send_apply(spin),
+                 lambda: engine.send_execute("while True: pass")) * 5:
+        timer = threading.Timer(0.02, hail)
+        timer.start()
+        reply = engine.run(send())
+        timer.join()
+        assert reply.status == fake.ERROR
+    assert engine.value(lambda: 1) == 1
+
+
+def test_what_fails_inside_the_engine_is_answered(engine, monkeypatch):
+    from ipmpi_engine import apply
+
+    def broken(*args):
+        raise RuntimeError("inside")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "run", broken)
+        reply = engine.apply(lambda: 1)
+    assert reply.status == fake.ERROR
+    assert reply.content["evalue"] == "inside"
+    assert engine.value(lambda: 1) == 1
 
 
 def test_user_handlers_of_other_signals(engine):
