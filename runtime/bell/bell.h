@@ -37,6 +37,7 @@ struct ipmpi_bell_address {
 struct ipmpi_begun {
     uint64_t n; /* begun in all; the last is at (n - 1) % IPMPI_BEGUN_CAP */
     uint64_t refs[IPMPI_BEGUN_CAP]; /* | IPMPI_BEGUN_ENDED */
+    uint64_t step; /* of the last: its items before this one have begun */
 };
 
 /* Bit of a ref: the work had run to its end. */

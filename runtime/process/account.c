@@ -20,6 +20,7 @@ struct page {
     uint64_t magic;
     _Atomic uint64_t n;
     _Atomic uint64_t refs[IPMPI_BEGUN_CAP];
+    _Atomic uint64_t step;
     uint64_t magic_again;
 };
 
@@ -77,9 +78,16 @@ void ipmpi_account_begin(struct ipmpi_account *account, uint64_t ref)
         return;
     page = account->page;
     n = atomic_load_explicit(&page->n, memory_order_relaxed);
+    atomic_store_explicit(&page->step, 0, memory_order_relaxed);
     atomic_store_explicit(&page->refs[n % IPMPI_BEGUN_CAP], ref,
                           memory_order_relaxed);
     atomic_store_explicit(&page->n, n + 1, memory_order_release);
+}
+
+void ipmpi_account_step(struct ipmpi_account *account, uint64_t step)
+{
+    if (account != NULL)
+        atomic_store_explicit(&account->page->step, step, memory_order_release);
 }
 
 void ipmpi_account_end(struct ipmpi_account *account, uint64_t ref)
@@ -112,5 +120,6 @@ int ipmpi_account_read(int fd, struct ipmpi_begun *begun_out)
     begun_out->n = atomic_load(&page.n);
     for (int i = 0; i < IPMPI_BEGUN_CAP; i++)
         begun_out->refs[i] = atomic_load(&page.refs[i]);
+    begun_out->step = atomic_load(&page.step);
     return 0;
 }

@@ -25,6 +25,10 @@ int ipmpi_account_fd(const struct ipmpi_account *account);
 void ipmpi_account_begin(struct ipmpi_account *account, uint64_t ref);
 void ipmpi_account_end(struct ipmpi_account *account, uint64_t ref);
 
+/* Of the work begun last, the items before `step` have begun, or are about to.
+ * None has when it begins. */
+void ipmpi_account_step(struct ipmpi_account *account, uint64_t step);
+
 /* Reads a dead rank's account. IPMPI_EFRAME: it is none, or was overwritten. */
 int ipmpi_account_read(int fd, struct ipmpi_begun *begun_out);
 

@@ -28,6 +28,13 @@ static void it_counts_and_names(void **state)
     CHECK_EQ(begun.n, 2);
     CHECK_EQ(begun.refs[0], 7 | IPMPI_BEGUN_ENDED);
     CHECK_EQ(begun.refs[1], 9);
+    CHECK_EQ(begun.step, 0);
+    ipmpi_account_step(account, 5);
+    CHECK_EQ(ipmpi_account_read(ipmpi_account_fd(account), &begun), 0);
+    CHECK_EQ(begun.step, 5);
+    ipmpi_account_begin(account, 10); /* none of its items has begun */
+    CHECK_EQ(ipmpi_account_read(ipmpi_account_fd(account), &begun), 0);
+    CHECK_EQ(begun.step, 0);
     ipmpi_account_close(&account);
     ipmpi_account_close(&account);
 }
@@ -58,6 +65,7 @@ static void nobody_keeps_account(void **state)
 {
     (void)state;
     ipmpi_account_begin(NULL, 1);
+    ipmpi_account_step(NULL, 1);
     ipmpi_account_end(NULL, 1);
 }
 
