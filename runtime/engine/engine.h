@@ -119,11 +119,21 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
 int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
                        struct ipmpi_answer *answer);
 
+/* Answers a part of a piece of a bulk job, which goes on. Errors as of
+ * reply. */
+int ipmpi_engine_reply_part(struct ipmpi_engine *engine, uint64_t ref,
+                            struct ipmpi_answer *answer);
+
+/* Notes how far the work that main runs has come: its items before `step` have
+ * begun. Rank 0 learns of it if the engine dies. Costs a store. */
+void ipmpi_engine_step(struct ipmpi_engine *engine, uint64_t step);
+
 /* Ends work that has no reply: output written so far, idle. IPMPI_ENOENT. */
 int ipmpi_engine_finish(struct ipmpi_engine *engine, uint64_t ref);
 
-/* Whether the work that main runs is a share of a collective that has failed
- * elsewhere: the reason, cut to `cap` with its NUL. Main; never blocks. */
+/* Whether the work that main runs has been given up elsewhere (a share of a
+ * collective that failed, a bulk job that was aborted): the reason, cut to
+ * `cap` with its NUL. Main; never blocks. */
 bool ipmpi_engine_is_cancelled(struct ipmpi_engine *engine, char *why_out,
                                size_t cap);
 

@@ -21,56 +21,59 @@
 
 enum ipmpi_msg_type {
     /* rank 0 -> engine */
-    IPMPI_MSG_WELCOME = 1, /* detail = engine id; frames: [1] HMAC key text
-                            * (may be empty; or IPMPI_KEY_IN_FILE), [2] engine uuid, [3] session id
-                            * of this engine's messages, [4] user name */
-    IPMPI_MSG_WORK,        /* ref, kind = enum ipmpi_work_kind, flags;
-                            * frames: [1] request header, [2] echo: members of
-                            * the reply's metadata that rank 0 knows, as JSON
-                            * text without braces ("label":null,...),
-                            * [3] content, [4..] buffers; detail = how many
-                            * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
-                            * had from this engine: see note [late abort] */
-    IPMPI_MSG_CONTROL,     /* as WORK; for the control thread of Python:
-                            * clear_request, kernel_info_request, ... */
-    IPMPI_MSG_ABORT,       /* frames: [1] array of uint64_t refs. Work among
-                            * them that has not started is answered with an
-                            * aborted REPLY; the others are unaffected */
-    IPMPI_MSG_SIGNAL,      /* detail = signal number, for the main thread */
-    IPMPI_MSG_SHUTDOWN,    /* leave: stop Python, send LEAVING, wait for BYE */
-    IPMPI_MSG_BYE,         /* the job ends: stop Python, MPI_Finalize */
-    IPMPI_MSG_CANCEL,      /* ref = a share of a collective; frames: [1] why,
-                            * as text: another share failed, so what this one
-                            * waits for will not come */
-    IPMPI_MSG_MEASURE,     /* answer with MEASURED of the same ref */
-    IPMPI_MSG_PARCEL,      /* also from engine to engine: the body of a request
-                            * that many get; see note [parcels] */
-    IPMPI_MSG_PASS,        /* ref = a parcel's number; frames: [1] as PARCEL:
-                            * the receiver, which keeps the parcel, and the
-                            * engines that it is to pass it to now */
-    IPMPI_MSG_DROP,        /* ref = a parcel's number: keep it no longer */
-    IPMPI_MSG_GONE,        /* detail = rank, in this world, of an engine that is
-                            * gone: it takes nothing, and nothing of it counts */
+    IPMPI_MSG_WELCOME =
+        1,              /* detail = engine id; frames: [1] HMAC key text
+                         * (may be empty; or IPMPI_KEY_IN_FILE), [2] engine uuid, [3] session
+                         * id              of this engine's messages, [4] user name */
+    IPMPI_MSG_WORK,     /* ref, kind = enum ipmpi_work_kind, flags;
+                         * frames: [1] request header, [2] echo: members of
+                         * the reply's metadata that rank 0 knows, as JSON
+                         * text without braces ("label":null,...),
+                         * [3] content, [4..] buffers; detail = how many
+                         * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
+                         * had from this engine: see note [late abort] */
+    IPMPI_MSG_CONTROL,  /* as WORK; for the control thread of Python:
+                         * clear_request, kernel_info_request, ... */
+    IPMPI_MSG_ABORT,    /* frames: [1] array of uint64_t refs. Work among
+                         * them that has not started is answered with an
+                         * aborted REPLY; the others are unaffected */
+    IPMPI_MSG_SIGNAL,   /* detail = signal number, for the main thread */
+    IPMPI_MSG_SHUTDOWN, /* leave: stop Python, send LEAVING, wait for BYE */
+    IPMPI_MSG_BYE,      /* the job ends: stop Python, MPI_Finalize */
+    IPMPI_MSG_CANCEL,   /* ref = a share of a collective; frames: [1] why,
+                         * as text: another share failed, so what this one
+                         * waits for will not come */
+    IPMPI_MSG_MEASURE,  /* answer with MEASURED of the same ref */
+    IPMPI_MSG_PARCEL,   /* also from engine to engine: the body of a request
+                         * that many get; see note [parcels] */
+    IPMPI_MSG_PASS,     /* ref = a parcel's number; frames: [1] as PARCEL:
+                         * the receiver, which keeps the parcel, and the
+                         * engines that it is to pass it to now */
+    IPMPI_MSG_DROP,     /* ref = a parcel's number: keep it no longer */
+    IPMPI_MSG_GONE,     /* detail = rank, in this world, of an engine that is
+                         * gone: it takes nothing, and nothing of it counts */
 
     /* engine -> rank 0 */
-    IPMPI_MSG_READY = 64,  /* detail = pid; frames: [1] host name, [2] Python
-                            * version, [3] the node, as segment.h names it.
-                            * From now on WORK may be sent */
-    IPMPI_MSG_REPLY,       /* ref, kind = enum ipmpi_status, flags, started_us
-                            * and completed_us (wall clock); frames: [1]
-                            * signature, [2] header, [3] parent header, [4]
-                            * metadata, [5] content, [6..] buffers */
+    IPMPI_MSG_READY = 64,    /* detail = pid; frames: [1] host name, [2] Python
+                              * version, [3] the node, as segment.h names it.
+                              * From now on WORK may be sent */
+    IPMPI_MSG_REPLY,         /* ref, kind = enum ipmpi_status, flags, started_us
+                              * and completed_us (wall clock); frames: [1]
+                              * signature, [2] header, [3] parent header, [4]
+                              * metadata, [5] content, [6..] buffers */
     IPMPI_MSG_CONTROL_REPLY, /* as REPLY */
-    IPMPI_MSG_IOPUB,       /* kind = enum ipmpi_iopub_kind; ref = that of the
-                            * work for BUSY and IDLE; frames: [1] topic,
-                            * [2] signature, [3] header, [4] parent header,
-                            * [5] metadata, [6] content, [7..] buffers */
-    IPMPI_MSG_LACKS,       /* ref = a parcel's number, detail = rank, in this
-                            * world, of an engine that cannot be passed it, or
-                            * our own if we could not open what was passed */
-    IPMPI_MSG_LEAVING,     /* nothing more will come from this engine's Python;
-                            * flags: IPMPI_LEAVE_* */
-    IPMPI_MSG_MEASURED,    /* ref; frames: [1] int64_t, resident bytes */
+    IPMPI_MSG_IOPUB,         /* kind = enum ipmpi_iopub_kind; ref = that of the
+                              * work for BUSY and IDLE; frames: [1] topic,
+                              * [2] signature, [3] header, [4] parent header,
+                              * [5] metadata, [6] content, [7..] buffers */
+    IPMPI_MSG_LACKS,         /* ref = a parcel's number, detail = rank, in this
+                              * world, of an engine that cannot be passed it, or
+                              * our own if we could not open what was passed */
+    IPMPI_MSG_LEAVING,  /* nothing more will come from this engine's Python;
+                         * flags: IPMPI_LEAVE_* */
+    IPMPI_MSG_MEASURED, /* ref; frames: [1] int64_t, resident bytes */
+    IPMPI_MSG_PART,     /* as REPLY, but the work goes on: of a piece of a
+                         * bulk job */
 };
 
 enum ipmpi_work_kind {
@@ -81,6 +84,8 @@ enum ipmpi_work_kind {
                        * one REPLY follows; with no frames past the head when
                        * the engine does not know the type: rank 0 then sends
                        * nothing to the client */
+    IPMPI_WORK_BULK,  /* a piece of a bulk job (bridge/schedulers/bulk.h); any
+                       * number of PARTs, then a REPLY; no BUSY and no IDLE */
 };
 
 enum ipmpi_status {
@@ -103,8 +108,9 @@ enum ipmpi_iopub_kind {
 /* flags of WORK */
 #define IPMPI_WORK_BALANCED 1u /* from the task scheduler */
 #define IPMPI_WORK_SILENT   2u /* execute_request with silent true */
-#define IPMPI_WORK_PARCEL   4u /* frame [3] is a parcel's number (uint64_t) in
-                                * the place of content and buffers */
+#define IPMPI_WORK_PARCEL                              \
+    4u /* frame [3] is a parcel's number (uint64_t) in \
+        * the place of content and buffers */
 /* flags of PARCEL: see note [parcels] */
 #define IPMPI_PARCEL_KEEP 1u
 #define IPMPI_PARCEL_AT   2u

@@ -57,10 +57,16 @@ static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
     return work;
 }
 
+/* A bulk job is busy or idle as a whole: rank 0 tells. */
+static bool has_status(const struct ipmpi_work *work)
+{
+    return work->kind != IPMPI_WORK_BULK;
+}
+
 int ipmpi_engine_take(struct ipmpi_engine *engine,
                       const struct ipmpi_work **work_out)
 {
-    struct ipmpi_item *busy;
+    struct ipmpi_item *busy = NULL;
     struct ipmpi_work *work;
     int err = ipmpi_engine_check(engine);
 
@@ -79,9 +85,10 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
     engine->started = work;
     ipmpi_output_set_parent(engine->output,
                             &work->frames.at[IPMPI_WORK_AT_HEADER]);
-    busy = ipmpi_speaker_status(&engine->speaker, work->ref,
-                                &work->frames.at[IPMPI_WORK_AT_HEADER],
-                                IPMPI_IOPUB_BUSY);
+    if (has_status(work))
+        busy = ipmpi_speaker_status(&engine->speaker, work->ref,
+                                    &work->frames.at[IPMPI_WORK_AT_HEADER],
+                                    IPMPI_IOPUB_BUSY);
     if (busy != NULL) /* without memory the reply will say so */
         ipmpi_outbox_post_soon(engine->outbox, &busy);
     *work_out = work;
@@ -114,6 +121,8 @@ static int add_aborted(const struct ipmpi_engine *engine,
     if (err != 0)
         return err;
     *end = &(**end)->next;
+    if (!has_status(work))
+        return 0;
     **end = ipmpi_speaker_status(&engine->speaker, work->ref, header,
                                  IPMPI_IOPUB_IDLE);
     if (**end == NULL)
@@ -164,13 +173,16 @@ static struct ipmpi_work *find_started(const struct ipmpi_engine *engine,
 static int end_work(struct ipmpi_engine *engine, struct ipmpi_work *work,
                     struct ipmpi_item *reply)
 {
-    struct ipmpi_item *idle = ipmpi_speaker_status(
-        &engine->speaker, work->ref, &work->frames.at[IPMPI_WORK_AT_HEADER],
-        IPMPI_IOPUB_IDLE);
+    struct ipmpi_item *idle = NULL;
 
-    if (idle == NULL) {
-        ipmpi_item_destroy(&reply);
-        return IPMPI_ENOMEM;
+    if (has_status(work)) {
+        idle = ipmpi_speaker_status(&engine->speaker, work->ref,
+                                    &work->frames.at[IPMPI_WORK_AT_HEADER],
+                                    IPMPI_IOPUB_IDLE);
+        if (idle == NULL) {
+            ipmpi_item_destroy(&reply);
+            return IPMPI_ENOMEM;
+        }
     }
     ipmpi_account_end(engine->account, work->ref);
     flush_output(engine);
@@ -181,8 +193,9 @@ static int end_work(struct ipmpi_engine *engine, struct ipmpi_work *work,
     return 0;
 }
 
+/* The work goes on after a part. */
 static int answer_work(struct ipmpi_engine *engine, uint64_t ref,
-                       struct ipmpi_answer *answer)
+                       struct ipmpi_answer *answer, bool part)
 {
     struct ipmpi_work *work;
     struct ipmpi_item *reply;
@@ -195,16 +208,31 @@ static int answer_work(struct ipmpi_engine *engine, uint64_t ref,
         return IPMPI_ENOENT;
     if (work->kind == IPMPI_WORK_COMM)
         return IPMPI_ESTATE;
-    err = ipmpi_speaker_reply(&engine->speaker, work, answer, IPMPI_MSG_REPLY,
-                              &reply);
-    return err != 0 ? err : end_work(engine, work, reply);
+    err = ipmpi_speaker_reply(&engine->speaker, work, answer,
+                              part ? IPMPI_MSG_PART : IPMPI_MSG_REPLY, &reply);
+    if (err != 0)
+        return err;
+    if (!part)
+        return end_work(engine, work, reply);
+    ipmpi_outbox_post(engine->outbox, &reply);
+    return 0;
+}
+
+int ipmpi_engine_reply_part(struct ipmpi_engine *engine, uint64_t ref,
+                            struct ipmpi_answer *answer)
+{
+    int err = answer_work(engine, ref, answer, true);
+
+    ipmpi_frames_clear(&answer->content);
+    ipmpi_frames_clear(&answer->buffers);
+    return err;
 }
 
 int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
                        struct ipmpi_answer *answer)
 {
     const bool abort_queued = answer->abort_queued;
-    int err = answer_work(engine, ref, answer);
+    int err = answer_work(engine, ref, answer, false);
 
     engine->naborts += err == 0 && abort_queued;
 
@@ -213,6 +241,12 @@ int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
     if (err == 0 && abort_queued)
         err = ipmpi_engine_abort_queued(engine);
     return err;
+}
+
+void ipmpi_engine_step(struct ipmpi_engine *engine, uint64_t step)
+{
+    if (engine->pid == getpid()) /* a child of user code shares the page */
+        ipmpi_account_step(engine->account, step);
 }
 
 int ipmpi_engine_finish(struct ipmpi_engine *engine, uint64_t ref)

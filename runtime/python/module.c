@@ -173,6 +173,7 @@ static int add_constants(PyObject *module)
         {"EXECUTE", IPMPI_WORK_EXECUTE},
         {"COMM", IPMPI_WORK_COMM},
         {"OTHER", IPMPI_WORK_OTHER},
+        {"BULK", IPMPI_WORK_BULK},
         {"BALANCED", IPMPI_WORK_BALANCED},
         {"SILENT", IPMPI_WORK_SILENT},
         {"OK", IPMPI_STATUS_OK},

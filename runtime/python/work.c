@@ -34,7 +34,7 @@ PyDoc_STRVAR(
     "(ref, kind, flags, header, content, buffers), or None.\n\n"
     "It is now started: busy is published, and its header becomes\n"
     "the parent of all output. `ref` (int) names it until reply() or\n"
-    "finish(). `kind` is APPLY, EXECUTE, COMM or OTHER, `flags` any\n"
+    "finish(). `kind` is APPLY, EXECUTE, COMM, BULK or OTHER, `flags` any\n"
     "of BALANCED and SILENT; `header` and `content` are JSON (bytes),\n"
     "`buffers` writable memoryviews that stay valid for as long as\n"
     "they are held. None: nothing waits, a control must be answered\n"
@@ -130,6 +130,57 @@ static PyObject *reply(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     answer.abort_queued = abort_queued != 0;
     return answer_with(ipmpi_engine_reply, ref, content, buffers, &answer);
+}
+
+PyDoc_STRVAR(reply_part_doc,
+             "reply_part(ref, content, buffers)\n--\n\n"
+             "Answers a part of a BULK request, which goes on; as reply().");
+
+static PyObject *reply_part(PyObject *self, PyObject *args)
+{
+    struct ipmpi_answer answer = {.status = IPMPI_STATUS_OK};
+    unsigned long long ref;
+    PyObject *content, *buffers;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "KOO:reply_part", &ref, &content, &buffers))
+        return NULL;
+    return answer_with(ipmpi_engine_reply_part, ref, content, buffers, &answer);
+}
+
+PyDoc_STRVAR(
+    note_step_doc,
+    "note_step(step)\n--\n\n"
+    "Notes that of the BULK request that runs the items before `step`\n"
+    "have begun: should this engine die, the others go elsewhere.");
+
+static PyObject *note_step(PyObject *self, PyObject *step)
+{
+    struct ipmpi_engine *engine = ipmpi_python_get_engine();
+    const unsigned long long value = PyLong_AsUnsignedLongLong(step);
+
+    (void)self;
+    if (engine == NULL || PyErr_Occurred())
+        return NULL;
+    ipmpi_engine_step(engine, value);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(is_cancelled_doc,
+             "is_cancelled()\n--\n\n"
+             "Whether the request that runs has been given up elsewhere: its\n"
+             "client aborted it, or another part of it failed.");
+
+static PyObject *is_cancelled(PyObject *self, PyObject *none)
+{
+    struct ipmpi_engine *engine = ipmpi_python_get_engine();
+    char why[2];
+
+    (void)self;
+    (void)none;
+    if (engine == NULL)
+        return NULL;
+    return PyBool_FromLong(ipmpi_engine_is_cancelled(engine, why, sizeof(why)));
 }
 
 PyDoc_STRVAR(finish_doc,
@@ -243,6 +294,9 @@ PyMethodDef ipmpi_python_work_methods[] = {
     {"take", take, METH_NOARGS, take_doc},
     {"reply", (PyCFunction)(void (*)(void))reply, METH_VARARGS | METH_KEYWORDS,
      reply_doc},
+    {"reply_part", reply_part, METH_VARARGS, reply_part_doc},
+    {"note_step", note_step, METH_O, note_step_doc},
+    {"is_cancelled", is_cancelled, METH_NOARGS, is_cancelled_doc},
     {"finish", finish, METH_VARARGS, finish_doc},
     {"abort_queued", abort_queued, METH_NOARGS, abort_queued_doc},
     {"take_control", take_control, METH_NOARGS, take_control_doc},

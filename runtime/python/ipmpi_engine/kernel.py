@@ -17,7 +17,7 @@ import _ipmpi
 from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
 
-from . import apply, comms, errors, execute, forked, frontend, shell
+from . import apply, bulk, comms, errors, execute, forked, frontend, shell
 from .bound import FrontRequest
 from .interrupts import Interrupts
 from .parent import current
@@ -118,6 +118,8 @@ class EngineKernel(Kernel):
             current.begin(header)
         if kind == _ipmpi.APPLY:
             apply.run(self, ref, buffers)
+        elif kind == _ipmpi.BULK:
+            bulk.run(self, ref, content, buffers)
         elif kind == _ipmpi.EXECUTE:
             return execute.run(self, ref, content)
         elif kind == _ipmpi.COMM:

@@ -17,12 +17,12 @@ import uuid
 package_dir = ""
 version = "fake"
 
-APPLY, EXECUTE, COMM, OTHER = 1, 2, 3, 4
+APPLY, EXECUTE, COMM, OTHER, BULK = 1, 2, 3, 4, 5
 BALANCED, SILENT = 1, 2
 OK, ERROR, ABORTED, UNMET, UNKNOWN = 0, 1, 2, 3, 4
 
 KINDS = {"apply_request": APPLY, "execute_request": EXECUTE,
-         "comm_open": COMM, "comm_msg": COMM, "comm_close": COMM}
+         "ipmpi_bulk_request": BULK, "comm_open": COMM, "comm_msg": COMM, "comm_close": COMM}
 
 Reply = collections.namedtuple(
     "Reply", "ref msg_type status content buffers abort_queued")
@@ -33,6 +33,9 @@ waiting: collections.deque = collections.deque()
 control: queue.Queue = queue.Queue()
 started: dict[int, dict] = {}
 replies: dict[int, Reply] = {}
+parts: dict[int, list[tuple]] = {}
+steps: list[int] = []
+cancelled = False
 control_replies: dict[int, tuple] = {}
 published: list[Message] = []
 log: list[str] = []
@@ -130,6 +133,20 @@ def reply(ref, status, content, buffers, abort_queued=False) -> None:
     if abort_queued:
         _abort_queued()
     _done(ref)
+
+
+def reply_part(ref, content, buffers) -> None:
+    assert ref in started and ref not in replies
+    parts.setdefault(ref, []).append(
+        (json.loads(content), [bytes(memoryview(b)) for b in buffers]))
+
+
+def note_step(step: int) -> None:
+    steps.append(step)
+
+
+def is_cancelled() -> bool:
+    return cancelled
 
 
 def _refuse():
