@@ -119,6 +119,7 @@ static const struct handler {
 } handlers[] = {
     {IPMPI_MSG_READY, on_ready},
     {IPMPI_MSG_REPLY, ipmpi_dispatch_reply},
+    {IPMPI_MSG_PART, ipmpi_dispatch_part},
     {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
     {IPMPI_MSG_IOPUB, on_iopub},
     {IPMPI_MSG_LEAVING, on_leaving},

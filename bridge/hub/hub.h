@@ -17,6 +17,7 @@ struct ipmpi_taskdb;
 struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_cast;
+struct ipmpi_bulk;
 struct ipmpi_dask;
 struct ipmpi_spawn;
 struct ipmpi_survey;
@@ -33,6 +34,7 @@ struct ipmpi_hub {
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_cast *casts;        /* under way */
     uint64_t last_cast;
+    struct ipmpi_bulk *bulks; /* those begun, the next to be served first */
     struct ipmpi_abort_memory *aborted;
     struct ipmpi_dask *dask;
     struct ipmpi_spawn *spawn;

@@ -13,10 +13,18 @@ static enum ipmpi_work_kind kind_of(const char *msg_type)
         return IPMPI_WORK_APPLY;
     if (strcmp(msg_type, "execute_request") == 0)
         return IPMPI_WORK_EXECUTE;
+    if (strcmp(msg_type, "ipmpi_bulk_request") == 0)
+        return IPMPI_WORK_BULK;
     if (strncmp(msg_type, "comm_", 5) == 0 &&
         strcmp(msg_type, "comm_info_request") != 0)
         return IPMPI_WORK_COMM;
     return IPMPI_WORK_OTHER;
+}
+
+/* What a piece views is counted for the job that holds the request. */
+static size_t held_bytes(const struct ipmpi_job *job)
+{
+    return job->body.n > 0 ? 0 : ipmpi_request_weight(job->request);
 }
 
 int ipmpi_job_create(struct ipmpi_ledger *ledger,
@@ -47,7 +55,7 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
     if (job->header.owner != NULL)
         ipmpi_buffer_share(job->header.owner);
     job->kind = kind_of(request->msg_type);
-    ledger->held_bytes += ipmpi_request_weight(request);
+    ledger->held_bytes += held_bytes(job);
     HASH_ADD(by_ref, ledger->by_ref, ref, sizeof(job->ref), job);
     HASH_ADD_KEYPTR(by_id, ledger->by_id, job->msg_id, strlen(job->msg_id),
                     job);
@@ -63,6 +71,21 @@ struct ipmpi_job *ipmpi_job_of(struct ipmpi_held *held)
                                         offsetof(struct ipmpi_job, held));
 }
 
+int ipmpi_job_create_piece(struct ipmpi_ledger *ledger,
+                           const struct ipmpi_job_owner *owner,
+                           struct ipmpi_request *request, const char *msg_id,
+                           struct ipmpi_frames *body,
+                           struct ipmpi_job **job_out)
+{
+    int err = ipmpi_job_create(ledger, owner, request, msg_id, NULL, job_out);
+
+    if (err != 0)
+        return err;
+    ledger->held_bytes -= held_bytes(*job_out);
+    ipmpi_frames_move(&(*job_out)->body, body);
+    return 0;
+}
+
 void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
 {
     struct ipmpi_job *j = *job;
@@ -70,7 +93,8 @@ void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
     IPMPI_ASSERT(j->state == IPMPI_JOB_HELD && j->engine == NULL);
     HASH_DELETE(by_ref, ledger->by_ref, j);
     HASH_DELETE(by_id, ledger->by_id, j);
-    ledger->held_bytes -= ipmpi_request_weight(j->request);
+    ledger->held_bytes -= held_bytes(j);
+    ipmpi_frames_clear(&j->body);
     ipmpi_buffer_release(&j->header.owner);
     ipmpi_request_release(&j->request);
     free(j->msg_id);

@@ -51,6 +51,10 @@ struct ipmpi_job_owner {
     /* The job has its outcome. The reply is lent, its parts may be moved. */
     void (*decided)(struct ipmpi_hub *hub, struct ipmpi_job *job,
                     struct ipmpi_engine *engine, struct ipmpi_reply *reply);
+    /* A part of its outcome has come; the job stays where it is. NULL: it has
+     * none. The reply is lent, its parts may be moved. */
+    void (*part)(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                 struct ipmpi_engine *engine, struct ipmpi_reply *reply);
     /* The engine that had it is gone; engine->end says how. */
     void (*lost)(struct ipmpi_hub *hub, struct ipmpi_job *job,
                  struct ipmpi_engine *engine, enum ipmpi_progress progress);
@@ -68,6 +72,8 @@ struct ipmpi_job {
     struct ipmpi_request *request; /* one share */
     char *msg_id;                  /* a broadcast's share has its own */
     struct ipmpi_frame header;     /* as the engine shall see it; shares */
+    struct ipmpi_frames body;      /* a piece's content and buffers; none: the
+                                    * request's */
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
@@ -75,6 +81,8 @@ struct ipmpi_job {
                              * asked to drop it */
     int64_t started_us;     /* when its start was heard, by the hub's clock */
     struct ipmpi_engine *engine; /* unless HELD */
+    uint64_t step; /* of a piece that its engine had begun as it died: the
+                    * items before this one had; UINT64_MAX: not known */
     void *data;                  /* the owner's */
     struct ipmpi_cast *cast;     /* brings its body; NULL: none does */
     size_t member;               /* of the cast */
@@ -99,6 +107,15 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
 
 /* The job that an engine holds; NULL for NULL. */
 struct ipmpi_job *ipmpi_job_of(struct ipmpi_held *held);
+
+/* The same for a piece of a request that another job holds: the engine gets
+ * this body in place of the request's content and buffers. The body moves to
+ * the job; on failure it is still the caller's. */
+int ipmpi_job_create_piece(struct ipmpi_ledger *ledger,
+                           const struct ipmpi_job_owner *owner,
+                           struct ipmpi_request *request, const char *msg_id,
+                           struct ipmpi_frames *body,
+                           struct ipmpi_job **job_out);
 
 /* Forgets and frees a HELD job. */
 void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job);

@@ -32,7 +32,9 @@ void ipmpi_records_submitted(struct ipmpi_hub *hub, const struct ipmpi_job *job,
         .metadata = &parts->at[IPMPI_PART_METADATA],
         .content = &parts->at[IPMPI_PART_CONTENT],
         .frames = parts,
-        .first_buffer = IPMPI_PART_BUFFERS,
+        /* a bulk job's are as large as they like, and nobody asks for them */
+        .first_buffer =
+            job->kind == IPMPI_WORK_BULK ? parts->n : IPMPI_PART_BUFFERS,
     };
 
     complain(ipmpi_taskdb_add(hub->db, &submission), job->msg_id);

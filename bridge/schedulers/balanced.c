@@ -10,6 +10,7 @@
 
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/abort_memory.h"
+#include "bridge/schedulers/bulk.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/schedulers/graph.h"
 #include "bridge/schedulers/outcomes.h"
@@ -46,6 +47,7 @@ static void enqueue(struct ipmpi_hub *hub, struct ipmpi_task *task,
 /* --- the end of a task ---------------------------------------------- */
 
 static void settle(struct ipmpi_hub *hub);
+static void scan(struct ipmpi_hub *hub);
 
 /* The one place where a task is decided. engine is NULL when no engine ran
  * it. */
@@ -71,6 +73,7 @@ static void finish(struct ipmpi_hub *hub, struct ipmpi_task *task,
     if (job->owner == &with_client)
         ipmpi_hub_relay(hub, IPMPI_DOOR_TASK, job->request, engine,
                         &reply->parts);
+    ipmpi_bulk_destroy(hub, &task->bulk);
     ipmpi_task_destroy(&task);
     ipmpi_job_destroy(&hub->ledger, &job);
     if (dependents != NULL)
@@ -153,14 +156,27 @@ static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
     ipmpi_dispatch(hub, slot->engine, task->job);
 }
 
+/* Its pieces are handed out by scan() from now on. */
+static void begin_bulk(struct ipmpi_hub *hub, struct ipmpi_task *task)
+{
+    ipmpi_queues_leave(&hub->balanced->queues, task);
+    task->state = IPMPI_TASK_ASSIGNED;
+    ipmpi_bulk_begin(hub, task->bulk);
+    scan(hub);
+}
+
 /* Runs the task, fails it, or leaves it in the queue of ready tasks. */
 static void try_to_run(struct ipmpi_hub *hub, struct ipmpi_task *task)
 {
     struct ipmpi_balanced *b = hub->balanced;
     struct fitting fitting = {b, task};
-    struct ipmpi_slot *slot =
-        ipmpi_scheme_choose(&b->slots, b->scheme, fits, &fitting);
+    struct ipmpi_slot *slot;
 
+    if (task->bulk != NULL) {
+        begin_bulk(hub, task);
+        return;
+    }
+    slot = ipmpi_scheme_choose(&b->slots, b->scheme, fits, &fitting);
     if (slot != NULL)
         assign(hub, task, slot);
     else if (b->slots.nfree > 0 && impossible(hub, task))
@@ -183,12 +199,16 @@ static void scan(struct ipmpi_hub *hub)
         struct ipmpi_task *task = b->queues.ready;
 
         b->rescan = false;
+        ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_IN_TURN);
         while (task != NULL && b->slots.nfree > 0 && !b->rescan) {
             struct ipmpi_task *next = task->next;
 
             try_to_run(hub, task);
             task = next;
         }
+        ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_TO_FREE);
+        if (b->queues.ready == NULL)
+            ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_AHEAD);
     }
     b->scanning = false;
 }
@@ -227,7 +247,8 @@ static void settle(struct ipmpi_hub *hub)
         for (size_t i = 0; i < d->n; i++) {
             struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, d->refs[i]);
 
-            if (job != NULL && job->state == IPMPI_JOB_HELD)
+            if (job != NULL && job->state == IPMPI_JOB_HELD &&
+                ((struct ipmpi_task *)job->data)->state != IPMPI_TASK_ASSIGNED)
                 examine(hub, job->data);
         }
         ipmpi_dependents_free(d);
@@ -266,6 +287,8 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 {
     struct ipmpi_task *task = job->data;
 
+    if (task->bulk != NULL && ipmpi_bulk_abort(hub, task->bulk))
+        return; /* it ends when its pieces have */
     unassign(hub->balanced, task, engine);
     if (engine != NULL && reply->status == IPMPI_STATUS_UNMET) {
         try_elsewhere(hub, task, engine);
@@ -378,6 +401,18 @@ static void place(struct ipmpi_hub *hub, struct ipmpi_task *task)
         try_to_run(hub, task);
 }
 
+static int make_task(struct ipmpi_job *job, struct ipmpi_task **task_out)
+{
+    int err = ipmpi_task_create(job, task_out);
+
+    if (err != 0 || !ipmpi_bulk_is_asked(job->request))
+        return err;
+    err = ipmpi_bulk_create(*task_out);
+    if (err != 0)
+        ipmpi_task_destroy(task_out);
+    return err;
+}
+
 void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
                            bool has_client)
 {
@@ -393,11 +428,12 @@ void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
         return;
     }
     job->flags |= IPMPI_WORK_BALANCED;
-    err = ipmpi_task_create(job, &task);
+    err = make_task(job, &task);
     if (err != 0) {
-        ipmpi_hub_reply_error(hub, IPMPI_DOOR_TASK, request, "apply_reply",
-                              "ValueError",
-                              "the task's metadata is not as it should be");
+        ipmpi_hub_reply_error(hub, IPMPI_DOOR_TASK, request,
+                              ipmpi_bulk_is_asked(request) ? "ipmpi_bulk_reply"
+                                                           : "apply_reply",
+                              "ValueError", "the task is not as it should be");
         ipmpi_job_destroy(&hub->ledger, &job);
         return;
     }
@@ -409,6 +445,32 @@ void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     ipmpi_queues_leave(&hub->balanced->queues, job->data);
+}
+
+/* --- bulk jobs ------------------------------------------------------- */
+
+void ipmpi_balanced_bulk_done(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                              struct ipmpi_reply *reply)
+{
+    finish(hub, task, NULL, reply);
+}
+
+void ipmpi_balanced_add_piece(struct ipmpi_hub *hub,
+                              struct ipmpi_engine *engine)
+{
+    ipmpi_slots_add_piece(&hub->balanced->slots, engine->task_slot);
+}
+
+void ipmpi_balanced_drop_piece(struct ipmpi_hub *hub,
+                               struct ipmpi_engine *engine)
+{
+    if (engine->task_slot != NULL)
+        ipmpi_slots_drop_piece(&hub->balanced->slots, engine->task_slot);
+}
+
+void ipmpi_balanced_scan(struct ipmpi_hub *hub)
+{
+    scan(hub);
 }
 
 /* --- engines and time ----------------------------------------------- */
@@ -431,6 +493,7 @@ void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
 
     if (slot != NULL)
         ipmpi_slots_remove(&hub->balanced->slots, &slot);
+    ipmpi_bulk_engine_gone(hub);
     scan(hub); /* tasks for this engine alone have become impossible */
 }
 
@@ -495,9 +558,11 @@ void ipmpi_balanced_close(struct ipmpi_hub *hub)
         struct ipmpi_job *job = task->job;
 
         ipmpi_queues_leave(&b->queues, task);
+        ipmpi_bulk_destroy(hub, &task->bulk);
         ipmpi_task_destroy(&task);
         ipmpi_job_destroy(&hub->ledger, &job);
     }
+    ipmpi_bulk_close(hub);
     while (b->slots.lru != NULL) {
         struct ipmpi_slot *slot = b->slots.lru;
 

@@ -9,6 +9,7 @@
 
 #include "bridge/hub/hub.h"
 #include "bridge/schedulers/scheme.h"
+#include "bridge/schedulers/task.h"
 
 /* Makes the scheduler and hangs it into the hub. IPMPI_ENOMEM. */
 int ipmpi_balanced_open(struct ipmpi_hub *hub, enum ipmpi_scheme scheme,
@@ -28,6 +29,18 @@ void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
 
 /* Takes an unassigned task out of its queue, to be decided by the caller. */
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
+
+/* For bulk.c. All items are decided: ends the task (its reply is lent, its
+ * parts may be moved). */
+void ipmpi_balanced_bulk_done(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                              struct ipmpi_reply *reply);
+/* An engine got a piece, or is done with one (it may be gone). */
+void ipmpi_balanced_add_piece(struct ipmpi_hub *hub,
+                              struct ipmpi_engine *engine);
+void ipmpi_balanced_drop_piece(struct ipmpi_hub *hub,
+                               struct ipmpi_engine *engine);
+/* Offers what waits to the engines that are free. */
+void ipmpi_balanced_scan(struct ipmpi_hub *hub);
 
 /* When the next task times out (monotonic, us), or INT64_MAX; and what to do
  * then. */

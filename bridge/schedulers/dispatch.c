@@ -48,6 +48,8 @@ static int add_body(const struct ipmpi_job *job, const uint64_t *parcel,
 
     if (parcel != NULL)
         return ipmpi_frames_add_copy(out, parcel, sizeof(*parcel));
+    if (job->body.n > 0)
+        return ipmpi_frames_add_from(out, &job->body, 0, job->body.n);
     return ipmpi_frames_add_from(out, parts, IPMPI_PART_CONTENT,
                                  parts->n - IPMPI_PART_CONTENT);
 }
@@ -180,17 +182,38 @@ static void abort_queued_executes(struct ipmpi_hub *hub,
     }
 }
 
-void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
-                          const struct ipmpi_msg_head *head,
-                          struct ipmpi_frames *frames)
+static struct ipmpi_reply reply_of(const struct ipmpi_msg_head *head)
 {
-    struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
-    struct ipmpi_reply reply = {
+    return (struct ipmpi_reply){
         .status = head->kind,
         .flags = head->flags,
         .started_us = head->started_us,
         .completed_us = head->completed_us,
     };
+}
+
+void ipmpi_dispatch_part(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                         const struct ipmpi_msg_head *head,
+                         struct ipmpi_frames *frames)
+{
+    struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
+    struct ipmpi_reply reply = reply_of(head);
+
+    if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT ||
+        job->owner->part == NULL)
+        return;
+    job->held.started = true;
+    ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);
+    job->owner->part(hub, job, engine, &reply);
+    ipmpi_frames_clear(&reply.parts);
+}
+
+void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                          const struct ipmpi_msg_head *head,
+                          struct ipmpi_frames *frames)
+{
+    struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
+    struct ipmpi_reply reply = reply_of(head);
 
     if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
         engine->naborts++;
@@ -234,6 +257,7 @@ void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
 
         if (in_window(job))
             progress = ipmpi_reckon(&reckoning, job);
+        job->step = ipmpi_reckon_step(&reckoning, job);
         detach(job);
         job->owner->lost(hub, job, engine, progress);
     }

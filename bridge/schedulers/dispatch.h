@@ -21,6 +21,11 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                           const struct ipmpi_msg_head *head,
                           struct ipmpi_frames *frames);
 
+/* The same for a PART: the job stays at the engine. */
+void ipmpi_dispatch_part(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                         const struct ipmpi_msg_head *head,
+                         struct ipmpi_frames *frames);
+
 /* While held back, engines get no work but control requests. */
 void ipmpi_dispatch_hold_back(struct ipmpi_hub *hub, bool held_back);
 

@@ -75,6 +75,20 @@ enum ipmpi_progress ipmpi_reckon(struct ipmpi_reckoning *r,
                                                              : IPMPI_NOT_BEGUN;
 }
 
+uint64_t ipmpi_reckon_step(const struct ipmpi_reckoning *r,
+                           const struct ipmpi_job *job)
+{
+    const struct ipmpi_begun *begun;
+
+    if (r->notice == NULL || !is_counted(r->notice))
+        return UINT64_MAX;
+    begun = &r->notice->begun;
+    if (begun->n == 0 ||
+        begun->refs[(begun->n - 1) % IPMPI_BEGUN_CAP] != job->ref)
+        return UINT64_MAX;
+    return begun->step;
+}
+
 void ipmpi_reckoning_describe(const struct ipmpi_job *job,
                               const struct ipmpi_engine *engine,
                               enum ipmpi_progress progress, char *out,

@@ -30,6 +30,11 @@ void ipmpi_reckoning_begin(struct ipmpi_reckoning *reckoning,
 enum ipmpi_progress ipmpi_reckon(struct ipmpi_reckoning *reckoning,
                                  const struct ipmpi_job *job);
 
+/* Of a job that had begun: its items before this one had, too; UINT64_MAX: all
+ * may have. */
+uint64_t ipmpi_reckon_step(const struct ipmpi_reckoning *reckoning,
+                           const struct ipmpi_job *job);
+
 /* The evalue of the EngineError that reports it. */
 void ipmpi_reckoning_describe(const struct ipmpi_job *job,
                               const struct ipmpi_engine *engine,

@@ -15,7 +15,13 @@
 bool ipmpi_slot_is_free(const struct ipmpi_slots *slots,
                         const struct ipmpi_slot *slot)
 {
-    return slots->hwm == 0 || slot->load < slots->hwm;
+    return slots->hwm == 0 || (slot->load < slots->hwm && slot->npieces == 0);
+}
+
+bool ipmpi_slot_takes_piece(const struct ipmpi_slots *slots,
+                            const struct ipmpi_slot *slot, size_t npieces)
+{
+    return slot->npieces == npieces && (slot->load == 0 || slots->hwm == 0);
 }
 
 int ipmpi_slots_add(struct ipmpi_slots *slots, struct ipmpi_engine *engine)
@@ -46,6 +52,7 @@ void ipmpi_slots_assign(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
 {
     IPMPI_ASSERT(ipmpi_slot_is_free(slots, slot));
     slot->load++;
+    slot->piece_next = true;
     slots->nfree -= !ipmpi_slot_is_free(slots, slot);
     DL_DELETE(slots->lru, slot);
     DL_APPEND(slots->lru, slot);
@@ -57,8 +64,24 @@ bool ipmpi_slots_unassign(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
 
     IPMPI_ASSERT(slot->load > 0);
     slot->load--;
-    slots->nfree += !was_free;
+    slots->nfree += !was_free && ipmpi_slot_is_free(slots, slot);
     return !was_free;
+}
+
+void ipmpi_slots_add_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
+{
+    slots->nfree -= ipmpi_slot_is_free(slots, slot);
+    slot->npieces++;
+    slot->piece_next = false;
+    slots->nfree += ipmpi_slot_is_free(slots, slot);
+}
+
+void ipmpi_slots_drop_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
+{
+    IPMPI_ASSERT(slot->npieces > 0);
+    slots->nfree -= ipmpi_slot_is_free(slots, slot);
+    slot->npieces--;
+    slots->nfree += ipmpi_slot_is_free(slots, slot);
 }
 
 static double uniform(struct ipmpi_slots *slots)

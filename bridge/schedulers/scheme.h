@@ -15,13 +15,15 @@
 struct ipmpi_slot {
     struct ipmpi_engine *engine; /* borrowed from the registry */
     size_t load;                 /* tasks assigned and undecided */
+    size_t npieces;              /* the same, of bulk jobs */
+    bool piece_next;             /* a task came last: now a piece may */
     struct ipmpi_slot *prev, *next;
 };
 
 /* In order of use, the least recently used first; a new engine goes first. */
 struct ipmpi_slots {
     struct ipmpi_slot *lru;
-    size_t n, nfree; /* nfree: load below hwm */
+    size_t n, nfree; /* nfree: of which ipmpi_slot_is_free is true */
     size_t hwm;      /* tasks an engine may be assigned; 0: no limit */
     unsigned seed;   /* of the random schemes */
 };
@@ -29,13 +31,21 @@ struct ipmpi_slots {
 /* IPMPI_ENOMEM. */
 int ipmpi_slots_add(struct ipmpi_slots *slots, struct ipmpi_engine *engine);
 void ipmpi_slots_remove(struct ipmpi_slots *slots, struct ipmpi_slot **slot);
+/* Whether it may get a task: there is room, and no piece before it. */
 bool ipmpi_slot_is_free(const struct ipmpi_slots *slots,
                         const struct ipmpi_slot *slot);
+/* Whether it may get a piece when it has `npieces` already. */
+bool ipmpi_slot_takes_piece(const struct ipmpi_slots *slots,
+                            const struct ipmpi_slot *slot, size_t npieces);
 
 /* One more task; the engine becomes the most recently used. */
 void ipmpi_slots_assign(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
 /* One task less. True if the engine was full and now is not. */
 bool ipmpi_slots_unassign(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
+
+/* One piece more, or less. */
+void ipmpi_slots_add_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
+void ipmpi_slots_drop_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
 
 typedef bool ipmpi_slot_filter_fn(void *ctx, const struct ipmpi_slot *slot);
 

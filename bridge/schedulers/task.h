@@ -17,8 +17,11 @@ enum ipmpi_task_state {
     IPMPI_TASK_ASSIGNED,
 };
 
+struct ipmpi_bulk;
+
 struct ipmpi_task {
     struct ipmpi_job *job;
+    struct ipmpi_bulk *bulk; /* what is left of a bulk job; else NULL */
     enum ipmpi_task_state state;
     struct ipmpi_dependency after, follow;
     json_t *targets;    /* array of uuids; NULL: any engine */
