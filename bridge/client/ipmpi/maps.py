@@ -1,0 +1,354 @@
+"""Results of maps: all at once, or lazily."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import datetime
+import itertools
+import threading
+import time
+from typing import Any, Callable, Iterator
+
+from ipyparallel import AsyncMapResult
+from ipyparallel.client import map as upstream_map
+
+from .bulk import BulkFuture, Group, raise_failures, wait_until
+
+_OF_TASKS = ("engine_id", "engine_uuid", "started", "completed", "status")
+"""Metadata that each task has of its own; the rest is the job's."""
+
+
+class BulkMapResult(AsyncMapResult):
+    """An AsyncMapResult that knows each item as soon as it is done.
+
+    Failures, progress and length count items. `metadata`, and its members as
+    attributes, have one entry for each task: an item, a chunk, or what an
+    engine did in a row if chunks were not asked for. Output (`stdout`, ..) is
+    the whole map's, in one string.
+    """
+
+    def __init__(self, client, jobs: list[BulkFuture], group: Group,
+                 fname: str, ordered: bool, return_exceptions: bool) -> None:
+        self._group = group
+        super().__init__(client, jobs, upstream_map.Map(), fname=fname,
+                         ordered=ordered, return_exceptions=return_exceptions)
+
+    def __len__(self) -> int:
+        return sum(job.count for job in self._children)
+
+    @property
+    def progress(self) -> int:
+        """How many items are done."""
+        return sum(job.n_decided for job in self._children)
+
+    def _failures(self) -> list[Exception]:
+        failures: dict[int, Exception] = {}  # one died engine fails thousands
+        for job in self._children:
+            for index in sorted(job.errors):
+                failures.setdefault(id(job.errors[index]), job.errors[index])
+        return list(failures.values())
+
+    def _resolve_result(self, f=None) -> None:
+        if self.done():
+            return
+        self._raw_results = self._children
+        failures = [] if self._return_exceptions else self._failures()
+        try:
+            raise_failures(failures, self._fname)
+        except Exception as exc:
+            self._success = False
+            self.set_exception(exc)
+        else:
+            self._success = True
+            self.set_result(self._reconstruct_result(self._children))
+
+    def _reconstruct_result(self, jobs: list[BulkFuture]) -> list:
+        return list(itertools.chain.from_iterable(
+            job.outcomes() if job.errors else job.results for job in jobs))
+
+    def get(self, timeout=None, return_exceptions=None, return_when=None):
+        """As AsyncResult.get. With return_when=FIRST_EXCEPTION it raises as
+        soon as an item has failed."""
+        if return_when == concurrent.futures.FIRST_EXCEPTION:
+            self._await_failure(timeout)
+            timeout = 0
+        return super().get(timeout, return_exceptions)
+
+    def _await_failure(self, timeout: float | None) -> None:
+        deadline = None if timeout is None or timeout < 0 \
+            else time.monotonic() + timeout
+        with self._group.changed:
+            while self.progress < len(self):
+                if not self._return_exceptions:
+                    raise_failures(self._failures(), self._fname)
+                wait_until(self._group.changed, deadline)
+        self.wait()
+
+    def _ordered_iter(self) -> Iterator[Any]:
+        for job in self._children:
+            for index in range(job.count):
+                job.wait_for(index)
+                yield job.item(index, self._return_exceptions, self._fname)
+        self.wait()  # for the last word, which follows at once
+
+    def _unordered_iter(self) -> Iterator[Any]:
+        group, seen, total = self._group, 0, len(self)
+        for at in itertools.count():
+            if seen == total:
+                self.wait()
+                return
+            with group.changed:
+                while len(group.arrivals) <= at:
+                    group.changed.wait()
+                job, first, end = group.arrivals[at]
+            seen += end - first
+            for index in range(first, end):
+                yield job.item(index, self._return_exceptions, self._fname)
+
+    # ---- metadata -------------------------------------------------------
+
+    @property
+    def metadata(self) -> list[dict]:
+        self._parse_metadata_dates()
+        return [task for job, own in zip(self._children, self._metadata)
+                for task in self._tasks(job, own)]
+
+    def _tasks(self, job: BulkFuture, own: dict) -> list[dict]:
+        tasks = []
+        with self._group.changed:
+            runs = sorted(job.runs, key=lambda run: run.first)
+        for run in runs:
+            at = run.first
+            for i in range(0, len(run.times), 3):
+                count, began, spent = run.times[i:i + 3]
+                began = datetime.datetime.fromtimestamp(
+                    began, datetime.timezone.utc)
+                failed = any(j in job.errors
+                             for j in range(at, at + int(count))) \
+                    if job.errors else False
+                tasks.append(dict(
+                    own, **run.engine, started=began, status="error" if failed else "ok",
+                    completed=began + datetime.timedelta(seconds=spent)))
+                at += int(count)
+        return tasks
+
+    def __getitem__(self, key):
+        if isinstance(key, str) and key in _OF_TASKS:
+            self.wait(0)
+            return [task[key] for task in self.metadata]
+        return super().__getitem__(key)
+
+    @property
+    def serial_time(self) -> float:
+        """Seconds that engines spent in the function."""
+        self._check_ready()
+        return sum(sum(run.times[2::3]) for job in self._children
+                   for run in job.runs)
+
+    def display_outputs(self, groupby="type", result_only=False) -> None:
+        """Republishes what was printed."""
+        self.wait_for_output()
+        if not result_only:
+            for own in self._metadata:
+                self._display_stream(own["stdout"])
+                self._display_stream(own["stderr"])
+
+
+class LazyMap:
+    """Iterates over results while a thread of its own reads arguments and
+    sends them, some ahead.
+
+    No more than `window` items are on their way or wait to be taken. It grows
+    with the pace of the engines unless `fixed`.
+    """
+
+    BATCH_S = 0.005  # items that came within this time are sent together
+    AHEAD_S = 0.1    # how much work the window should hold
+    WINDOW_MOST = 1 << 16
+    BYTES_MOST = 32 << 20
+
+    def __init__(self, send: Callable[[list, Group], list[BulkFuture]],
+                 arguments: Iterator, fixed: int | None, engines: int,
+                 ordered: bool, return_exceptions: bool, name: str,
+                 timeout: float | None = None) -> None:
+        self._send = send
+        self._arguments = arguments
+        self._engines = max(engines, 1)
+        self._fixed = fixed
+        self._ordered = ordered
+        self._return_exceptions = return_exceptions
+        self._name = name
+        self._deadline = None if timeout is None \
+            else time.monotonic() + timeout
+        self._group = Group()
+        self._jobs: collections.deque[BulkFuture] = collections.deque()
+        self._unsent: collections.deque = collections.deque()
+        self._sending = threading.Lock()
+        self._ahead = 0     # items sent and not taken
+        self._sent = 0
+        self._sent_bytes = 0
+        self._stopped = False
+        self._hungry = False  # the consumer waits
+        self._exhausted = False  # nothing more will be sent
+        self._failure: BaseException | None = None
+        self._results = self._iterate()
+        self.thread = threading.Thread(target=self._feed, daemon=True,
+                                       name="ipmpi-imap")
+        self.thread.start()
+
+    # ---- the feeding thread ---------------------------------------------
+
+    def _window(self) -> int:
+        if self._fixed is not None:
+            return self._fixed or self._ahead + self.WINDOW_MOST
+        window = 4 * self._engines
+        if self._group.item_s:
+            window = max(window, int(
+                self.AHEAD_S * self._engines / self._group.item_s))
+        if self._sent:
+            window = min(window, int(
+                self.BYTES_MOST * self._sent / max(self._sent_bytes, 1)))
+        return max(1, min(window, self.WINDOW_MOST))
+
+    def _room(self) -> int:
+        """How many items may be read now, once it is worth a message."""
+        with self._group.changed:
+            while not self._stopped:
+                if self._fixed == 0:
+                    return self.WINDOW_MOST
+                window = self._window()
+                if 2 * (window - self._ahead) >= window:
+                    return window - self._ahead
+                self._group.changed.wait()
+        return 0
+
+    def _read(self, most: int) -> int:
+        """Reads arguments, and sends them now and then: they may come slowly.
+        How many there were."""
+        count, until = 0, time.monotonic() + self.BATCH_S
+        for item in itertools.islice(self._arguments, most):
+            self._unsent.append(item)
+            count += 1
+            if self._stopped:
+                break
+            if self._hungry or time.monotonic() > until:
+                self._flush()
+                until = time.monotonic() + self.BATCH_S
+        self._flush()
+        return count
+
+    def _flush(self) -> None:
+        """Sends what was read. Also the consumer does, before it waits."""
+        with self._sending:
+            batch = [self._unsent.popleft() for _ in range(len(self._unsent))]
+            if not batch:
+                return
+            jobs = self._send(batch, self._group)
+            with self._group.changed:
+                self._hungry = False
+                self._jobs.extend(jobs)
+                self._ahead += len(batch)
+                self._sent += len(batch)
+                self._sent_bytes += sum(job.bytes for job in jobs)
+                self._group.changed.notify_all()
+
+    def _feed(self) -> None:
+        try:
+            while (room := self._room()) and self._read(room):
+                pass
+        except BaseException as exc:  # of the arguments, or of sending them
+            self._failure = exc
+        try:
+            self._flush()
+        except BaseException as exc:
+            self._failure = self._failure or exc
+        with self._group.changed:
+            self._exhausted = True
+            self._group.changed.notify_all()
+
+    # ---- the consumer ---------------------------------------------------
+
+    def __iter__(self) -> "LazyMap":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._results)
+
+    def cancel(self) -> None:
+        """Sends nothing more; results of what was sent still come."""
+        with self._group.changed:
+            self._stopped = True
+            self._group.changed.notify_all()
+
+    def send_all(self) -> None:
+        """From now on arguments are sent whether or not results are taken."""
+        with self._group.changed:
+            self._fixed = 0
+            self._group.changed.notify_all()
+
+    def _iterate(self) -> Iterator[Any]:
+        try:
+            for job, index in (self._in_order() if self._ordered
+                               else self._as_they_come()):
+                value = job.item(index, self._return_exceptions, self._name)
+                job.results[index] = None
+                self._taken()
+                yield value
+        finally:
+            self.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def _taken(self) -> None:
+        with self._group.changed:
+            self._ahead -= 1
+            if 2 * self._ahead <= self._window():
+                self._group.changed.notify_all()
+
+    def _await_more(self) -> None:
+        """One wait, with the lock held. The feeding thread may wait for
+        arguments with some in hand: those are sent."""
+        self._hungry = True  # before the look: one of us sees what the other
+        if not self._unsent:  # has done
+            wait_until(self._group.changed, self._deadline)
+            return
+        self._group.changed.wait(self.BATCH_S)
+        self._group.changed.release()
+        try:
+            self._flush()
+        finally:
+            self._group.changed.acquire()
+
+    def _next_job(self) -> BulkFuture | None:
+        with self._group.changed:
+            while not self._jobs:
+                if self._exhausted:
+                    return None
+                self._await_more()
+            return self._jobs.popleft()
+
+    def _in_order(self) -> Iterator[tuple[BulkFuture, int]]:
+        while (job := self._next_job()) is not None:
+            self._group.arrivals.clear()  # nobody reads them
+            for index in range(job.count):
+                if not job.decided[index]:
+                    with self._group.changed:
+                        while not job.decided[index]:
+                            self._await_more()
+                yield job, index
+
+    def _next_arrival(self):
+        with self._group.changed:
+            while not self._group.arrivals:
+                if self._exhausted and self._ahead == 0:
+                    return None
+                self._await_more()
+            self._jobs.clear()
+            return self._group.arrivals.popleft()
+
+    def _as_they_come(self) -> Iterator[tuple[BulkFuture, int]]:
+        while (arrival := self._next_arrival()) is not None:
+            job, first, end = arrival
+            for index in range(first, end):
+                yield job, index
