@@ -100,6 +100,8 @@ static int compile_list(struct ipmpi_condition *c,
 {
     const size_t n = json_array_size(c->arg);
 
+    if (json_is_string(c->arg))
+        return 0; /* no list: the field is looked for in the text */
     if (!json_is_array(c->arg)) {
         ipmpi_hub_error_set(error, "TypeError",
                             "argument of type '%s' is not iterable",
@@ -205,7 +207,7 @@ static int note_ids(struct ipmpi_query *q, const struct ipmpi_condition *c)
 {
     if (c->field != IPMPI_RECORD_MSG_ID || q->ids != NULL)
         return 0;
-    if (c->op == IPMPI_OP_IN) {
+    if (c->op == IPMPI_OP_IN && json_is_array(c->arg)) {
         q->ids = json_incref(c->arg);
     } else if (c->op == IPMPI_OP_EQ) {
         q->ids = json_pack("[O]", c->arg);

@@ -3,7 +3,7 @@
  *
  *   $eq $ne         equality, null equals null; a bare value means $eq
  *   $lt $lte $gt $gte  order; null on either side never matches
- *   $in $nin        member of a list or not
+ *   $in $nin        member of a list, or part of a text, or not
  *   $glob           shell pattern (glob.h); null never matches
  *   $all            each element is in the value: a substring of a text, a key
  *                   of an object; an element that is a list has the value as

@@ -172,11 +172,20 @@ static bool list_has(const json_t *list, const json_t *value)
     return false;
 }
 
+/* Python's "text in whole". */
+static bool is_part(const json_t *whole, const char *text, size_t len)
+{
+    return len == 0 || memmem(json_string_value(whole),
+                              json_string_length(whole), text, len) != NULL;
+}
+
 static bool is_member(const struct value *v, const struct ipmpi_condition *c)
 {
     json_t *value;
     bool found;
 
+    if (json_is_string(c->arg))
+        return v->kind == VALUE_TEXT && is_part(c->arg, v->text, v->len);
     switch (v->kind) {
     case VALUE_NULL:
         return c->has_null;
@@ -206,11 +215,8 @@ static bool contains(const json_t *value, const json_t *element)
         return false;
     if (json_is_object(value))
         return json_object_get(value, json_string_value(element)) != NULL;
-    return json_is_string(value) &&
-           (json_string_length(element) == 0 ||
-            memmem(json_string_value(value), json_string_length(value),
-                   json_string_value(element),
-                   json_string_length(element)) != NULL);
+    return json_is_string(value) && is_part(value, json_string_value(element),
+                                            json_string_length(element));
 }
 
 static bool contains_all(const struct value *v, const json_t *elements)

@@ -57,6 +57,9 @@ static const struct {
     {"{\"label\": {\"$ne\": \"x\"}}", "a c"},
     {"{\"label\": {\"$nin\": [\"\"]}}", "a b c"},
     {"{\"label\": {\"$in\": [null, \"x\"]}}", "a b"},
+    {"{\"label\": {\"$in\": \"wxyz\"}}", "b"}, /* as Python's in */
+    {"{\"label\": {\"$nin\": \"\"}}", "a b c"},
+    {"{\"msg_id\": {\"$in\": \"abacus\"}}", "a b c"},
     {"{\"label\": {\"$nin\": [null]}}", "b c"},
     {"{\"label\": {\"$lt\": \"z\"}}", "b c"}, /* null has no order */
     {"{\"label\": {\"$gt\": null}}", ""},
