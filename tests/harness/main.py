@@ -147,6 +147,13 @@ class Run:
             fail(result, f"{name}: {told(status)}")
         return result
 
+    def examples(self) -> Result:
+        """The examples of upstream's documentation."""
+        return steps.run_once(
+            "examples", [places.TESTS / "upstream" / "examples",
+                         f"--cluster={self.args.cluster}"],
+            seconds=LONG, log=self.logs / "examples.log")
+
     # -- the whole ---------------------------------------------------------
 
     def tests(self) -> dict:
@@ -160,6 +167,8 @@ class Run:
             for client in places.PYTHONS:
                 groups[f"upstream-{client}"] = (
                     lambda c=client: self.upstream(c))
+            if self.args.long:
+                groups["examples"] = self.examples
         return groups
 
     def run(self) -> bool:
@@ -174,7 +183,8 @@ class Run:
         with open(self.build / ".setup.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             prepare = [self.configure, self.compile]
-            if any(name.endswith("-9") for name in groups):
+            if any(name.endswith("-9") or name == "examples"
+                   for name in groups):
                 prepare.append(self.venv)
             for do in prepare:
                 result = do()
