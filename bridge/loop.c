@@ -35,6 +35,7 @@ enum {
     TURN_BUDGET = 64,           /* messages a turn from each source */
     LOOK_UP_TURNS = 32,         /* busy turns between looks at the rest */
     BYE_US = 1000 * 1000,       /* for the last messages to leave */
+    SPAWN_MS = 1500,            /* for engines that are just being added */
     FINALIZE_MS = 2500,         /* for MPI to end with the engines */
     LOSS_GRACE_US = 20 * 1000,  /* for relayed replies to win the race against
                                  * the notice that their engine is gone */
@@ -358,6 +359,8 @@ static int leave(struct ipmpi_controller *c)
     c->published = false;
     tell_clients(c);
     ipmpi_profile_close(&c->profile);
+    /* Engines on their way into the job must hear that it ends. */
+    (void)ipmpi_comm_await_spawns(c->comm, SPAWN_MS);
     ipmpi_engines_say_bye(&c->hub, c->size);
     while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
            now_us(NULL) < deadline_us)

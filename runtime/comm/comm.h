@@ -141,6 +141,10 @@ struct ipmpi_spawned {
  * now, but for those marked dead meanwhile. IPMPI_EEMPTY: none has ended. */
 int ipmpi_comm_spawned(struct ipmpi_comm *comm, struct ipmpi_spawned *out);
 
+/* Before closing: takes all spawns, waiting for those under way. Blocks.
+ * IPMPI_ETIMEOUT: one goes on, and MPI cannot be finalised. */
+int ipmpi_comm_await_spawns(struct ipmpi_comm *comm, int wait_ms);
+
 /* Bytes handed to send and not yet taken by MPI, all peers or one (-1: all). */
 size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer);
 

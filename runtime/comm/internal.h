@@ -242,8 +242,6 @@ void ipmpi_peers_free(struct ipmpi_comm *comm);
 
 /* spawn.c */
 struct spawn;
-/* Waits for what MPI is starting. IPMPI_ETIMEOUT: it goes on. */
-int ipmpi_spawn_finish(struct ipmpi_comm *comm, int64_t deadline_us);
 void ipmpi_spawn_free(struct ipmpi_comm *comm);
 
 /* MPI's own text, for a log line. Any thread that may call MPI. */

@@ -262,8 +262,9 @@ int ipmpi_comm_spawned(struct ipmpi_comm *comm, struct ipmpi_spawned *out)
     return 0;
 }
 
-int ipmpi_spawn_finish(struct ipmpi_comm *comm, int64_t deadline_us)
+int ipmpi_comm_await_spawns(struct ipmpi_comm *comm, int wait_ms)
 {
+    const int64_t deadline_us = ipmpi_clock_now_us() + (int64_t)wait_ms * 1000;
     struct pollfd item = {.fd = comm->spawn_fd, .events = POLLIN};
     struct ipmpi_spawned spawned;
 

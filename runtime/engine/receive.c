@@ -220,7 +220,9 @@ static int handle(struct ipmpi_engine *engine, int source,
     handler = handler_of(head.type);
     if (handler == NULL || (source != 0 && head.type != IPMPI_MSG_PARCEL))
         return IPMPI_EINVAL;
-    if (!engine->welcomed && head.type != IPMPI_MSG_WELCOME)
+    /* A job may end while an added engine is on its way into it. */
+    if (!engine->welcomed && head.type != IPMPI_MSG_WELCOME &&
+        head.type != IPMPI_MSG_BYE)
         return IPMPI_ESTATE;
     return handler(engine, &head, frames);
 }

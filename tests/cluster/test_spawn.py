@@ -10,6 +10,7 @@ import ipyparallel as ipp
 import pytest
 from harness.spawn import add_engines
 from ipyparallel import interactive
+from raw import RawClient
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,25 @@ def test_shutdown_of_added_engines(make_cluster, connect):
 def test_nonsense_is_refused(cluster, n, environment):
     with pytest.raises(RuntimeError, match="must be"):
         add_engines(cluster.connection_file, n, environment)
+
+
+@pytest.mark.parametrize("seen", [0, 2, 5, 7])
+def test_the_job_ends_while_engines_come(make_cluster, seen):
+    """Wherever they are on their way into it, by the number of processes that
+    are there: nobody waits for a job that is over."""
+    cluster = make_cluster(1)
+    with RawClient(cluster.info()) as client:
+        before = len(cluster.pids())
+        client.send("registration", client.frames(
+            "ipmpi_spawn_request", {"n": 3, "environment": None}))
+        end = time.monotonic() + 20
+        while len(cluster.pids()) < before + seen:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        cluster.note()
+        client.send("registration", client.frames("shutdown_request"))
+        cluster.wait_end()
+        cluster.check_nothing_left()
 
 
 def test_engine_that_cannot_start(make_cluster, connect):
