@@ -9,7 +9,8 @@ only_in() {
     header=$1
     shift
     found=$(grep -rlE "#include *[<\"]$header[>\"]" --include=*.[ch] \
-        runtime bridge collectives launch 2>/dev/null)
+        runtime bridge collectives launch tests/bench tests/model \
+        2>/dev/null)
     for file in $found; do
         ok=0
         for dir in "$@"; do
@@ -29,10 +30,10 @@ never() {
     done
 }
 
-only_in 'zmq\.h' bridge/ launch/
+only_in 'zmq\.h' bridge/ launch/ tests/bench/generator/
 only_in 'Python\.h' runtime/python/
-only_in 'mpi\.h' runtime/comm/ collectives/
-only_in 'jansson\.h' bridge/ launch/
+only_in 'mpi\.h' runtime/comm/ collectives/ tests/bench/
+only_in 'jansson\.h' bridge/ launch/ tests/bench/generator/ tests/model/
 only_in 'sqlite3\.h' bridge/hub/
 only_in 'nettle/[a-z0-9-]+\.h' runtime/message/ launch/
 never runtime bridge launch
