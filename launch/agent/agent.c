@@ -25,6 +25,7 @@
 #include "launch/agent/output.h"
 #include "launch/agent/peers.h"
 #include "launch/agent/reap.h"
+#include "launch/agent/tell.h"
 #include "launch/verb.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -172,10 +173,11 @@ static size_t fill(struct agent *agent, struct pollfd *item,
 
 static void turn(struct agent *agent)
 {
-    struct pollfd item[AT_PEERS + AGENT_PEERS];
+    struct pollfd item[AT_PEERS + AGENT_PEERS + IPMPI_TUNNEL_FDS];
     struct agent_peer *who[AT_PEERS + AGENT_PEERS];
     int64_t next_us, wait_us, other_us;
-    size_t n;
+    struct ipmpi_peer *rsh;
+    size_t n, ntunnel;
 
     agent->now_us = ipmpi_clock_now_us();
     next_us = ipmpi_agent_job_tick(agent);
@@ -185,11 +187,13 @@ static void turn(struct agent *agent)
     if (agent->leaving && ipmpi_agent_job_idle(agent))
         return;
     n = fill(agent, item, who, &next_us);
+    ntunnel =
+        ipmpi_tunnel_fill(&agent->job.tunnel, ipmpi_agent_rsh(agent), item + n);
     wait_us = next_us - agent->now_us;
     if (wait_us < 0)
         wait_us = 0;
-    if (poll(item, n, next_us == INT64_MAX ? -1 : (int)(wait_us / 1000) + 1) <
-        0)
+    if (poll(item, n + ntunnel,
+             next_us == INT64_MAX ? -1 : (int)(wait_us / 1000) + 1) < 0)
         return;
     agent->now_us = ipmpi_clock_now_us();
     for (int i = 0; i < 2; i++)
@@ -201,6 +205,8 @@ static void turn(struct agent *agent)
         take_files(agent);
     if (item[AT_SIGNAL].revents)
         take_signals(agent);
+    rsh = ipmpi_agent_rsh(agent);
+    ipmpi_tunnel_turn(&agent->job.tunnel, rsh, item + n, ntunnel);
     for (size_t i = AT_PEERS; i < n; i++)
         if (who[i]->peer != NULL)
             ipmpi_agent_serve(agent, who[i]);
@@ -312,6 +318,7 @@ static void close_agent(struct agent *agent)
             ipmpi_peer_turn(agent->peer[i].peer, ipmpi_clock_now_us());
             ipmpi_peer_close(&agent->peer[i].peer);
         }
+    ipmpi_tunnel_close(&agent->job.tunnel);
     ipmpi_agent_close_dir(agent);
     json_decref(agent->job.commit);
     json_decref(agent->job.prepare);

@@ -14,6 +14,7 @@
 #include "launch/agent/node.h"
 #include "launch/channel/peer.h"
 #include "launch/channel/protocol.h"
+#include "launch/channel/tunnel.h"
 
 enum { AGENT_PEERS = 64 };
 
@@ -45,6 +46,7 @@ struct agent_job {
     int rank0_status;
     int64_t started_us;
     unsigned nodes_lost;
+    struct ipmpi_tunnel tunnel; /* of the daemon to mpirun */
     char why[IPMPI_REASON_CAP]; /* why it is being ended */
 
     /* Everything that descends from us is to go: TERM at once, KILL at

@@ -203,24 +203,46 @@ static void take_commit(struct agent *agent, struct ipmpi_peer *peer,
     }
 }
 
+/* The daemon's command with the way to mpirun in it, which begins here. The
+ * caller frees it; NULL: no memory, or no port. */
+static char *lead_home(struct agent *agent, const char *command)
+{
+    const char *mark = strstr(command, IPMPI_WAY_HOME);
+    char *text;
+    uint16_t port;
+
+    if (mark == NULL)
+        return strdup(command);
+    ipmpi_tunnel_close(&agent->job.tunnel);
+    if (ipmpi_tunnel_listen(&agent->job.tunnel, &port) != 0 ||
+        asprintf(&text, "%.*stcp://127.0.0.1:%u%s", (int)(mark - command),
+                 command, port, mark + strlen(IPMPI_WAY_HOME)) < 0)
+        return NULL;
+    return text;
+}
+
 /* Starts what rsh brought, if it may. NULL, or why not. */
 static const char *run_daemon(struct agent *agent, json_int_t generation,
                               char *command)
 {
     struct agent_job *job = &agent->job;
     char *argv[] = {"sh", "-c", NULL, NULL};
+    const char *bare;
+    int err;
 
     if (job->state != AGENT_COMMITTED ||
         (uint64_t)generation != job->generation)
         return "this generation is not committed here";
     if (job->leads || job->ran)
         return "this generation has had its daemon here";
-    argv[2] = (char *)ipmpi_mpirun_daemon(command);
-    if (argv[2] == NULL)
+    bare = ipmpi_mpirun_daemon(command);
+    if (bare == NULL)
         return "only orted and prted are run here";
-    if (ipmpi_agent_job_start(agent, WORK_DAEMON, argv) != 0)
-        return "no process for the daemon";
-    return NULL;
+    argv[2] = lead_home(agent, bare);
+    err = argv[2] != NULL ? ipmpi_agent_job_start(agent, WORK_DAEMON, argv)
+                          : IPMPI_ESYS;
+    free(argv[2]);
+    return err == 0 ? NULL : "no process or no port for the daemon";
 }
 
 static void take_exec(struct agent *agent, struct ipmpi_peer *peer,
@@ -271,8 +293,13 @@ static void take_signal(struct agent *agent, json_t *body)
 void ipmpi_agent_generation_record(struct agent *agent, struct agent_peer *from,
                                    const struct ipmpi_record *record)
 {
-    json_t *body = json_loadb((const char *)record->body, record->len, 0, NULL);
+    json_t *body;
 
+    if (!from->launcher && record->type == IPMPI_REC_STREAM) {
+        ipmpi_tunnel_take(&agent->job.tunnel, from->peer, record);
+        return;
+    }
+    body = json_loadb((const char *)record->body, record->len, 0, NULL);
     if (body == NULL)
         return;
     if (from->launcher && record->type == IPMPI_REC_PREPARE)

@@ -30,6 +30,7 @@ enum {
 void ipmpi_agent_job_init(struct agent *agent)
 {
     agent->job.out[0] = agent->job.out[1] = -1;
+    ipmpi_tunnel_init(&agent->job.tunnel);
 }
 
 int ipmpi_agent_job_start(struct agent *agent, enum agent_work work,
@@ -112,6 +113,9 @@ void ipmpi_agent_job_reaped(struct agent *agent, pid_t pid, int status)
     if (pid != job->pid)
         return;
     ipmpi_agent_output_close(agent);
+    rsh = ipmpi_agent_rsh(agent);
+    ipmpi_tunnel_drain(&job->tunnel, rsh);
+    ipmpi_tunnel_close(&job->tunnel);
     job->pid = 0;
     if (job->work == WORK_MPIRUN) {
         if (job->rank0_end_us != 0 && job->why[0] != 0)
@@ -120,7 +124,6 @@ void ipmpi_agent_job_reaped(struct agent *agent, pid_t pid, int status)
             status = IPMPI_EXIT_LOST; /* Open MPI 5 gives up, and says 0 */
         ipmpi_agent_job_end(agent, status);
     } else {
-        rsh = ipmpi_agent_rsh(agent);
         if (rsh != NULL)
             ipmpi_agent_send(rsh, IPMPI_REC_EXIT,
                              json_pack("{s:i}", "status", status));

@@ -260,3 +260,22 @@ const char *ipmpi_mpirun_daemon(char *command)
         return NULL;
     return bare;
 }
+
+char *ipmpi_mpirun_detour(const char *command, uint16_t *port_out)
+{
+    const char *uri = strstr(command, "orte_hnp_uri");
+    const char *from = uri != NULL ? strstr(uri, "tcp://") : NULL;
+    const char *colon = from != NULL ? strchr(from + 6, ':') : NULL;
+    char *end, *text;
+    long port;
+
+    if (colon == NULL || strcspn(from, " \"';") < (size_t)(colon - from))
+        return NULL;
+    port = strtol(colon + 1, &end, 10);
+    if (port <= 0 || port > UINT16_MAX ||
+        asprintf(&text, "%.*s" IPMPI_WAY_HOME "%s", (int)(from - command),
+                 command, end) < 0)
+        return NULL;
+    *port_out = (uint16_t)port;
+    return text;
+}

@@ -34,4 +34,14 @@ const char *ipmpi_mpirun_cause(int status);
  * to run. */
 const char *ipmpi_mpirun_daemon(char *command);
 
+/* What stands for mpirun's address in the command that rsh sends: the agent
+ * puts its end of the tunnel there. */
+#define IPMPI_WAY_HOME "tcp://{tunnel}"
+
+/* Where the daemon is to call mpirun, as ORTE's commands have it:
+ * orte_hnp_uri "NAME;tcp://A[,B..]:PORT". The command with IPMPI_WAY_HOME in
+ * the place of that, for free(), and the port. NULL: it names none, or no
+ * memory. */
+char *ipmpi_mpirun_detour(const char *command, uint16_t *port_out);
+
 #endif

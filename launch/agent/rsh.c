@@ -26,8 +26,10 @@
 
 #include <jansson.h>
 
+#include "launch/agent/mpirun.h"
 #include "launch/channel/peer.h"
 #include "launch/channel/protocol.h"
+#include "launch/channel/tunnel.h"
 #include "launch/verb.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -47,6 +49,7 @@ struct rsh {
     int signal_fd;
     int64_t begin_us, leave_us; /* leave_us: TERM came; go then at latest */
     bool sent, started, lost;
+    struct ipmpi_tunnel tunnel; /* see note [loss] */
 };
 
 /* The words as one shell command, as ssh would make it. */
@@ -68,6 +71,22 @@ static char *join(char **words)
     }
     *at = 0;
     return text;
+}
+
+/* The daemon is to reach mpirun through us. */
+static void take_detour(struct rsh *rsh)
+{
+    uint16_t port;
+    char *command =
+        rsh->command ? ipmpi_mpirun_detour(rsh->command, &port) : NULL;
+
+    if (command == NULL)
+        return; /* PRRTE: it goes its own way */
+    free(rsh->command);
+    rsh->command = command;
+    rsh->tunnel.to.sin_family = AF_INET;
+    rsh->tunnel.to.sin_port = htons(port);
+    rsh->tunnel.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
 /* Reads the table and finds the node in it. */
@@ -133,6 +152,27 @@ static void tell_agent(const struct rsh *rsh, const char *reason)
         close(fd);
 }
 
+/* Note [loss]. Once ORTE knows that a daemon is dead it can start nothing any
+ * more: it passes each order on to all daemons, and ends the job when one does
+ * not take it (seen with 4.1.4). So mpirun's connection to the daemon ends
+ * here, in a tunnel, and stays open when the daemon is lost: what mpirun says
+ * to it is dropped. The ranks that were lost are reported by the agent, new
+ * ones may come on nodes that are added. Returns -1, to stay. */
+static int survive(struct rsh *rsh, const char *why)
+{
+    rsh->lost = true;
+    ipmpi_log_warn("RSH-LOST", "node %s: %s; the job goes on without it",
+                   rsh->node, why);
+    tell_agent(rsh, why);
+    return -1;
+}
+
+static bool can_survive(const struct rsh *rsh)
+{
+    return rsh->started && rsh->leave_us == 0 &&
+           json_is_true(json_object_get(rsh->table, "recover"));
+}
+
 /* The connection is gone. Returns an exit status, or -1 to stay. */
 static int lose(struct rsh *rsh, int err)
 {
@@ -144,16 +184,9 @@ static int lose(struct rsh *rsh, int err)
     ipmpi_peer_close(&rsh->peer);
     if (rsh->leave_us != 0)
         return 128 + SIGTERM;
-    if (rsh->started && !json_is_true(json_object_get(rsh->table, "recover")))
-        return fail(rsh, IPMPI_EXIT_LOST, why);
-    if (rsh->started) {
-        rsh->lost = true;
-        ipmpi_log_warn("RSH-LOST", "node %s: %s; the job goes on without it",
-                       rsh->node, why);
-        tell_agent(rsh, why);
-        return -1;
-    }
-    if (rsh->sent)
+    if (can_survive(rsh))
+        return survive(rsh, why);
+    if (rsh->started || rsh->sent)
         return fail(rsh, IPMPI_EXIT_LOST, why);
     if (err == IPMPI_EAUTH || (connected && err == IPMPI_EDEAD))
         return fail(rsh, IPMPI_EXIT_AUTH,
@@ -192,6 +225,18 @@ static void copy_output(const struct ipmpi_record *record)
     }
 }
 
+/* The daemon has ended: well, or so that its ranks are lost with it. */
+static int end(struct rsh *rsh, int status)
+{
+    char why[64];
+
+    if (status == 0 || !can_survive(rsh))
+        return status;
+    snprintf(why, sizeof(why), "its daemon ended with %d", status);
+    ipmpi_peer_close(&rsh->peer);
+    return survive(rsh, why);
+}
+
 /* Returns an exit status, or -1 to stay. */
 static int take_record(struct rsh *rsh, const struct ipmpi_record *record)
 {
@@ -207,8 +252,11 @@ static int take_record(struct rsh *rsh, const struct ipmpi_record *record)
     case IPMPI_REC_REFUSE:
         text_field(record, "reason", text, sizeof(text));
         return fail(rsh, IPMPI_EXIT_NO_START, text);
+    case IPMPI_REC_STREAM:
+        ipmpi_tunnel_take(&rsh->tunnel, rsh->peer, record);
+        return -1;
     case IPMPI_REC_EXIT:
-        return text_field(record, "status", text, sizeof(text)) & 255;
+        return end(rsh, text_field(record, "status", text, sizeof(text)) & 255);
     default:
         return -1;
     }
@@ -243,7 +291,7 @@ static int serve(struct rsh *rsh)
     }
     while ((more = ipmpi_peer_next(rsh->peer, &record)) == 0) {
         status = take_record(rsh, &record);
-        if (status >= 0)
+        if (status >= 0 || rsh->peer == NULL)
             return status;
     }
     if (err == 0 && more != IPMPI_EEMPTY)
@@ -287,7 +335,9 @@ static int keep_time(struct rsh *rsh, int64_t now_us)
 
 static int run(struct rsh *rsh)
 {
-    struct pollfd item[2] = {{.fd = rsh->signal_fd, .events = POLLIN}};
+    struct pollfd item[2 + IPMPI_TUNNEL_FDS] = {
+        {.fd = rsh->signal_fd, .events = POLLIN}};
+    size_t ntunnel;
     int status;
 
     for (;;) {
@@ -300,12 +350,14 @@ static int run(struct rsh *rsh)
         }
         item[1].fd = rsh->peer != NULL ? ipmpi_peer_fd(rsh->peer) : -1;
         item[1].events = rsh->peer != NULL ? ipmpi_peer_events(rsh->peer) : 0;
-        if (poll(item, 2,
+        ntunnel = ipmpi_tunnel_fill(&rsh->tunnel, rsh->peer, item + 2);
+        if (poll(item, 2 + ntunnel,
                  rsh->lost && rsh->leave_us == 0 ? -1 : RETRY_US / 1000) < 0 &&
             errno != EINTR)
             return IPMPI_EXIT_FAILED;
         if (item[0].revents)
             take_signal(rsh);
+        ipmpi_tunnel_turn(&rsh->tunnel, rsh->peer, item + 2, ntunnel);
         status = rsh->peer != NULL ? serve(rsh) : -1;
         if (status < 0)
             status = keep_time(rsh, ipmpi_clock_now_us());
@@ -345,6 +397,8 @@ int ipmpi_verb_rsh(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     rsh.node = argv[1];
     rsh.command = join(argv + 2);
+    ipmpi_tunnel_init(&rsh.tunnel);
+    take_detour(&rsh);
     rsh.signal_fd = open_signals();
     if (find_node(&rsh) != 0)
         status = fail(&rsh, IPMPI_EXIT_TABLE, "not in this job's table");
@@ -353,6 +407,7 @@ int ipmpi_verb_rsh(int argc, char **argv)
     else
         status = run(&rsh);
     ipmpi_peer_close(&rsh.peer);
+    ipmpi_tunnel_close(&rsh.tunnel);
     ipmpi_secret_wipe(&rsh.credentials.key);
     free(rsh.command);
     json_decref(rsh.table);

@@ -13,10 +13,12 @@
  * | OUTPUT    | agent -> rsh, launcher | stream number (1 byte), bytes       |
  * | SIGNAL    | rsh -> agent        | JSON: signal                           |
  * | EXIT      | agent -> rsh        | JSON: status                           |
+ * | STREAM    | both, agent and rsh | the daemon's connection, see tunnel.h  |
  * | PING PONG | both                | empty                                  |
  * | RUNNING   | leader -> launcher  | JSON: generation                       |
- * | NODE      | leader -> launcher  | JSON: node, lost, reason               |
+ * | NODE      | leader -> launcher  | JSON: node, reason, joined             |
  * | FILE      | leader -> launcher  | JSON: connection file, without the key |
+ * | GROW      | launcher -> leader  | JSON: generation, one node more        |
  * | DRAIN     | launcher -> agent   | JSON: generation: end it in good order |
  * | JOB_END   | leader -> launcher  | JSON: generation, status, cause        |
  *
@@ -44,6 +46,8 @@ enum ipmpi_record_type {
     IPMPI_REC_FILE,
     IPMPI_REC_DRAIN,
     IPMPI_REC_JOB_END,
+    IPMPI_REC_STREAM,
+    IPMPI_REC_GROW,
 };
 
 /* Seconds are the unit of people; the code counts microseconds. */
