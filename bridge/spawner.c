@@ -16,6 +16,10 @@
 
 #define ENV_PROGRAM "/usr/bin/env"
 
+/* Where an agent runs the job: its program, which as `PROGRAM rank --` gives
+ * each rank a port that was declared. */
+#define RANK_PROGRAM_ENV "IPMPI_RANK_PROGRAM"
+
 /* IPMPI_SPAWNED=FIRST:BELL, see place.h. The caller frees it. */
 static char *spawned_variable(const struct ipmpi_bell_address *address,
                               int first)
@@ -54,7 +58,8 @@ static void free_args(char **args)
 static char **make_args(const struct ipmpi_controller *c, const char *self,
                         const json_t *environment, int first)
 {
-    const size_t n = count_args(c->argv) + json_object_size(environment) + 3;
+    const char *const words[] = {getenv(RANK_PROGRAM_ENV), "rank", "--"};
+    const size_t n = count_args(c->argv) + json_object_size(environment) + 6;
     char **args = calloc(n, sizeof(*args));
     const char *name;
     json_t *value;
@@ -69,6 +74,11 @@ static char **make_args(const struct ipmpi_controller *c, const char *self,
                         value) if (asprintf(&args[at++], "%s=%s", name,
                                             json_string_value(value)) <
                                    0) goto forget_last;
+    for (size_t i = 0; words[0] != NULL && i < 3; i++) {
+        args[at] = strdup(words[i]);
+        if (args[at++] == NULL)
+            goto free_args;
+    }
     args[at] = strdup(self);
     if (args[at++] == NULL)
         goto free_args;
@@ -87,7 +97,7 @@ free_args:
 }
 
 int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
-                        int *first_out)
+                        const char *host, int *first_out)
 {
     struct ipmpi_controller *c = controller;
     const int first = ipmpi_comm_size(c->comm);
@@ -100,7 +110,7 @@ int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
     args = make_args(c, self, environment, first);
     if (args == NULL)
         return IPMPI_ENOMEM;
-    err = ipmpi_comm_spawn(c->comm, ENV_PROGRAM, args, n);
+    err = ipmpi_comm_spawn(c->comm, ENV_PROGRAM, args, n, host);
     free_args(args);
     if (err != 0)
         return err;

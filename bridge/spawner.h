@@ -7,7 +7,7 @@
 
 /* ipmpi_spawn_start_fn; ctx is the controller. */
 int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
-                        int *first_out);
+                        const char *host, int *first_out);
 
 /* Registers and welcomes what has come, and starts what is due. */
 void ipmpi_spawner_turn(struct ipmpi_controller *controller);

@@ -26,6 +26,7 @@ struct order {
     enum state state;
     struct ipmpi_request *request; /* a share; NULL: nobody waits */
     json_t *environment;           /* a reference, or NULL */
+    char *host;                    /* or NULL */
     int n, first;
     json_t *ids; /* from JOINING on */
     int64_t deadline_us;
@@ -56,6 +57,7 @@ static void drop(struct ipmpi_spawn *spawn, struct order *order)
     DL_DELETE(spawn->orders, order);
     ipmpi_request_release(&order->request);
     json_decref(order->environment);
+    free(order->host);
     json_decref(order->ids);
     free(order);
 }
@@ -87,8 +89,8 @@ static void give_up(struct ipmpi_hub *hub, struct order *order, const char *why)
 
 static void complete(struct ipmpi_hub *hub, struct order *order)
 {
-    json_t *content =
-        json_pack("{s:s, s:O}", "status", "ok", "engine_ids", order->ids);
+    json_t *content = json_pack("{s:s, s:O, s:i}", "status", "ok", "engine_ids",
+                                order->ids, "first_rank", order->first);
 
     ipmpi_log_info("HUB-SPAWN", "%d more engines are ready", order->n);
     if (order->request != NULL)
@@ -103,8 +105,8 @@ static void complete(struct ipmpi_hub *hub, struct order *order)
 static void start(struct ipmpi_hub *hub, struct order *order)
 {
     struct ipmpi_spawn *spawn = hub->spawn;
-    int err =
-        spawn->start(spawn->ctx, order->n, order->environment, &order->first);
+    int err = spawn->start(spawn->ctx, order->n, order->environment,
+                           order->host, &order->first);
 
     if (err != 0) {
         give_up(hub, order, ipmpi_strerror(err));
@@ -218,13 +220,17 @@ int64_t ipmpi_spawn_deadline_us(const struct ipmpi_spawn *spawn)
 /* --- orders ---------------------------------------------------------- */
 
 static int add(struct ipmpi_hub *hub, int n, json_t *environment,
-               struct ipmpi_request *request)
+               const char *host, struct ipmpi_request *request)
 {
     struct order *order = calloc(1, sizeof(*order));
 
     if (order == NULL)
         return IPMPI_ENOMEM;
     order->n = n;
+    if (host != NULL && (order->host = strdup(host)) == NULL) {
+        free(order);
+        return IPMPI_ENOMEM;
+    }
     order->environment = json_incref(environment);
     if (request != NULL)
         order->request = ipmpi_request_share(request);
@@ -235,7 +241,7 @@ static int add(struct ipmpi_hub *hub, int n, json_t *environment,
 
 int ipmpi_spawn_order(struct ipmpi_hub *hub, int n)
 {
-    return add(hub, n, NULL, NULL);
+    return add(hub, n, NULL, NULL, NULL);
 }
 
 /* Names as programs can use them: a letter or _, then these and digits. */
@@ -266,11 +272,23 @@ static bool is_environment(json_t *environment)
     return true;
 }
 
+/* "n7:2", as MPI_Comm_spawn's add-host takes it. */
+static bool is_host(const char *host)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+    const size_t len = host != NULL ? strspn(host, name) : 0;
+
+    return len > 0 && host[len] == ':' && host[len + 1] != '\0' &&
+           strspn(host + len + 1, "0123456789") == strlen(host + len + 1);
+}
+
 void ipmpi_request_spawn(struct ipmpi_hub *hub, struct ipmpi_request *request)
 {
     json_t *content = ipmpi_request_content(request);
     json_t *environment = json_object_get(content, "environment");
     const json_t *number = json_object_get(content, "n");
+    const json_t *place = json_object_get(content, "host");
+    const char *host = json_string_value(place);
     const json_int_t n = json_integer_value(number);
 
     if (!json_is_integer(number) || n < 1 || n > IPMPI_SPAWN_MAX)
@@ -278,7 +296,9 @@ void ipmpi_request_spawn(struct ipmpi_hub *hub, struct ipmpi_request *request)
     else if (!is_environment(environment))
         refuse(hub, request,
                "environment must be null, or an object of names and strings");
+    else if (place != NULL && !is_host(host))
+        refuse(hub, request, "host must be a name, a colon and a number");
     else if (add(hub, (int)n, json_is_object(environment) ? environment : NULL,
-                 request) != 0)
+                 host, request) != 0)
         refuse(hub, request, ipmpi_strerror(IPMPI_ENOMEM));
 }

@@ -1,9 +1,11 @@
 /* More engines for a living cluster: ipmpi_spawn_request, a request of our
  * own.
  *
- *   content  {"n": int, "environment": {name: value} or null}
- *   reply    ipmpi_spawn_reply {"status": "ok", "engine_ids": [int]} when all
- *            of them are ready, or an error (RuntimeError) when one is not
+ *   content  {"n": int, "environment": {name: value} or null,
+ *             "host": "NAME:SLOTS", a node to add to the job for them}
+ *   reply    ipmpi_spawn_reply {"status": "ok", "engine_ids": [int],
+ *            "first_rank": int} when all of them are ready, or an error
+ * (RuntimeError) when one is not
  *
  * Orders are carried out one after the other. Who starts the processes is the
  * creator's business; here is what becomes of an order.
@@ -19,9 +21,10 @@
 struct ipmpi_spawn; /* opaque */
 
 /* Begins to start `n` engines with these names and strings (lent, may be NULL)
- * in their environment. Their ranks will be first .. first + n - 1. */
+ * in their environment, on the added node `host` if that is not NULL. Their
+ * ranks will be first .. first + n - 1. */
 typedef int ipmpi_spawn_start_fn(void *ctx, int n, const json_t *environment,
-                                 int *first_out);
+                                 const char *host, int *first_out);
 
 /* IPMPI_ENOMEM. */
 int ipmpi_spawn_create(ipmpi_spawn_start_fn *start, void *ctx,

@@ -24,6 +24,7 @@ static void set_child_environment(const struct agent *agent)
     setenv("IPMPI_AGENT_DIR", agent->dir, 1);
     snprintf(key, sizeof(key), "%s/key", agent->dir);
     setenv("IPMPI_KEY_FILE", key, 1);
+    setenv("IPMPI_RANK_PROGRAM", agent->program, 1); /* see spawner.c */
     for (unsigned i = 0; i < node->nrank_ports; i++)
         at += (size_t)snprintf(ports + at, sizeof(ports) - at, "%s%u",
                                i ? "," : "", node->rank_port[i]);

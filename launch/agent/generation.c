@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "launch/agent/dir.h"
+#include "launch/agent/grow.h"
 #include "launch/agent/job.h"
 #include "launch/agent/lead.h"
 #include "launch/agent/mpirun.h"
@@ -306,6 +307,8 @@ void ipmpi_agent_generation_record(struct agent *agent, struct agent_peer *from,
         take_prepare(agent, from->peer, body);
     else if (from->launcher && record->type == IPMPI_REC_COMMIT)
         take_commit(agent, from->peer, body);
+    else if (from->launcher && record->type == IPMPI_REC_GROW)
+        ipmpi_agent_grow(agent, body);
     else if (from->launcher && record->type == IPMPI_REC_DRAIN)
         take_drain(agent, body);
     else if (!from->launcher && record->type == IPMPI_REC_EXEC)

@@ -2,7 +2,8 @@
  * the leader's agent reports them in their place, so that their engines are
  * declared dead now and not when somebody misses them.
  *
- * The ranks of a node follow from the table, for mpirun maps them by slot.
+ * The ranks of a node follow from the table, for mpirun maps them by slot; of a
+ * node that was added, rank 0 told the first.
  * Threads: the agent's loop; a child does the sending, which waits. */
 #include "launch/agent/loss.h"
 
@@ -47,9 +48,11 @@ static bool find_ranks(const struct agent *agent, const char *node,
 
         if (strcmp(json_string_value(json_object_get(one, "name")), node) ==
             0) {
-            *first_out = first;
+            const json_t *added = json_object_get(one, "first");
+
+            *first_out = added != NULL ? (int)json_integer_value(added) : first;
             *count_out = slots;
-            return true;
+            return *first_out >= 0;
         }
         first += slots;
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "launch/agent/grow.h"
 #include "launch/agent/job.h"
 #include "launch/agent/loss.h"
 #include "launch/agent/tell.h"
@@ -48,6 +49,8 @@ void ipmpi_agent_news_local(struct agent *agent, const char *text)
     } else if (sscanf(text, "ended %d", &pid) == 1 && job->rank0 != 0) {
         job->rank0_end_us = agent->now_us;
         job->rank0_status = pid & 255;
+    } else if (strncmp(text, "grown ", 6) == 0) {
+        ipmpi_agent_grown(agent, text + 6);
     } else if (sscanf(text, "lost %63s %n", node, &at) == 1 && at > 0) {
         note_lost(agent, node, text + at);
     }

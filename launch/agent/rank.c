@@ -163,7 +163,8 @@ int ipmpi_verb_rank(int argc, char **argv)
     }
     ipmpi_log_set_name("rank");
     choose_port(number_of(local_names), number_of(size_names));
-    if (number_of(rank_names) == 0 && dir != NULL)
+    if (number_of(rank_names) == 0 && dir != NULL &&
+        getenv("IPMPI_SPAWNED") == NULL) /* rank 0 of the job, not of more */
         return watch(dir, argv + 2);
     return become(argv + 2);
 }

@@ -85,7 +85,7 @@ static int scale_up(struct ipmpi_launch *m, unsigned nodes)
 
     json_decref(body);
     if (result == 0)
-        printf("%s: %u nodes; new ones are spares until the next generation\n",
+        printf("%s: %u nodes; new ones are spares, for nodes that are lost\n",
                m->id, nodes);
     return result;
 }

@@ -106,6 +106,20 @@ unsigned ipmpi_members_choosable(const struct ipmpi_rendezvous *rdv,
     return n;
 }
 
+bool ipmpi_members_choose_one(const struct ipmpi_rendezvous *rdv,
+                              int64_t now_us, unsigned *index_out)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < rdv->nmembers; i++)
+        if (is_choosable(&rdv->member[i], now_us) &&
+            (!found || leads_before(rdv, i, *index_out))) {
+            *index_out = i;
+            found = true;
+        }
+    return found;
+}
+
 /* By insertion: few, and seldom. */
 void ipmpi_members_choose(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
@@ -132,6 +146,7 @@ void ipmpi_members_release(struct ipmpi_rendezvous *rdv)
     for (unsigned i = 0; i < rdv->nmembers; i++)
         ipmpi_members_step(&rdv->member[i], IPMPI_MEMBER_RELEASE);
     rdv->nchosen = 0;
+    rdv->recruiting = false;
 }
 
 void ipmpi_members_cool(struct ipmpi_member *member, int64_t now_us)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "launch/rendezvous/driver_inside.h"
+#include "runtime/base/log.h"
 
 enum { REDIAL_MOST_US = 5 * IPMPI_SECOND_US };
 
@@ -133,6 +134,59 @@ static void on_commit(void *arg, uint64_t generation, const unsigned *members,
     json_decref(argv);
 }
 
+static const char *text_of(const struct ipmpi_driver *driver, const char *name,
+                           unsigned member)
+{
+    const char *text =
+        json_string_value(json_object_get(driver->contact[member].offer, name));
+
+    return text != NULL ? text : "";
+}
+
+/* A node more for the generation that runs. */
+static void on_ask(void *arg, uint64_t generation, unsigned member)
+{
+    struct ipmpi_driver *driver = arg;
+
+    send_json(&driver->contact[member], IPMPI_REC_PREPARE,
+              json_pack("{s:I, s:s, s:s, s:s, s:s, s:i, s:b}", "generation",
+                        (json_int_t)generation, "version", IPMPI_VERSION, "mpi",
+                        text_of(driver, "mpi", member), "networks",
+                        driver->networks ? driver->networks : "", "digest",
+                        driver->digest, "ranks",
+                        (int)slots_of(driver, member, false), "leads", 0));
+}
+
+/* It is told the table that the others have, so that its key is theirs; the
+ * leader adds it to its own. */
+static void on_take_in(void *arg, uint64_t generation, unsigned member,
+                       unsigned leader)
+{
+    struct ipmpi_driver *driver = arg;
+    struct driver_contact *contact = &driver->contact[member];
+    const int place = (int)ipmpi_rendezvous_at(driver->rdv, member)->place;
+    const int slots = (int)slots_of(driver, member, false);
+    char name[24];
+
+    snprintf(name, sizeof(name), "n%d", place);
+    send_json(contact, IPMPI_REC_COMMIT,
+              json_pack("{s:I, s:i, s:s, s:O, s:s, s:i, s:[s], s:{}, s:b}",
+                        "generation", (json_int_t)generation, "self", place,
+                        "digest", driver->digest, "nodes", driver->nodes,
+                        "networks", driver->networks ? driver->networks : "",
+                        "ranks", slots, "argv", driver->spec->argv[0],
+                        "environment", "recover", driver->spec->keep_going));
+    send_json(
+        &driver->contact[leader], IPMPI_REC_GROW,
+        json_pack(
+            "{s:I, s:s, s:o, s:i, s:i}", "generation", (json_int_t)generation,
+            "name", name, "host", ipmpi_driver_address(contact), "port",
+            (int)json_integer_value(json_object_get(contact->offer, "port")),
+            "slots", slots));
+    ipmpi_log_info("JOB-SPARE", "%s takes a lost node's place, as %s",
+                   contact->place.host, name);
+}
+
 static void on_drain(void *arg, uint64_t generation, unsigned member)
 {
     struct ipmpi_driver *driver = arg;
@@ -164,5 +218,7 @@ const struct ipmpi_rendezvous_calls ipmpi_driver_calls = {
     .prepare = on_prepare,
     .commit = on_commit,
     .drain = on_drain,
+    .ask = on_ask,
+    .take_in = on_take_in,
     .drop = on_drop,
 };

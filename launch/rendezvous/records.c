@@ -1,5 +1,6 @@
 /* What agents say. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
                               json_t *body)
 {
     struct driver_contact *contact = &driver->contact[member];
+    const char *mpi = json_string_value(json_object_get(body, "mpi"));
     char hex[IPMPI_SECRET_HEX];
 
     if (!json_is_integer(json_object_get(body, "slots")) ||
@@ -44,6 +46,8 @@ static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
     json_decref(contact->offer);
     contact->offer = json_incref(body);
     contact->pause_us = DRIVER_REDIAL_FIRST_US;
+    if (mpi == NULL || atoi(mpi) >= 5) /* see note [loss] in rsh.c */
+        ipmpi_rendezvous_forbid_growth(driver->rdv);
     ipmpi_driver_event(
         driver, member, IPMPI_MEMBER_OFFER,
         (uint64_t)json_integer_value(json_object_get(body, "generation")),
@@ -95,6 +99,18 @@ static void take_file(struct ipmpi_driver *driver, unsigned member,
     json_decref(host);
 }
 
+static void take_node(json_t *body, const char *reason)
+{
+    const char *node = json_string_value(json_object_get(body, "node"));
+
+    if (json_is_true(json_object_get(body, "joined")))
+        ipmpi_log_info("JOB-NODE", "node %s has joined: %s", node, reason);
+    else
+        ipmpi_log_warn("JOB-NODE",
+                       "node %s is lost (%s); the job goes on without it", node,
+                       reason);
+}
+
 static const char *take_json(struct ipmpi_driver *driver, unsigned member,
                              uint8_t type, json_t *body)
 {
@@ -121,10 +137,7 @@ static const char *take_json(struct ipmpi_driver *driver, unsigned member,
             driver->was_running = true;
         break;
     case IPMPI_REC_NODE:
-        ipmpi_log_warn("JOB-NODE",
-                       "node %s is lost (%s); the job goes on without it",
-                       json_string_value(json_object_get(body, "node")),
-                       reason ? reason : "");
+        take_node(body, reason ? reason : "");
         break;
     case IPMPI_REC_FILE:
         if (generation == ipmpi_rendezvous_generation(driver->rdv))

@@ -15,11 +15,14 @@ static void count(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     const unsigned n = ipmpi_members_choosable(rdv, now_us);
 
+    if (rdv->state <= IPMPI_ROUND_LAST_CALL && now_us < rdv->pause_us)
+        return;
     ipmpi_rounds_step(rdv,
                       n >= rdv->limits.max   ? IPMPI_ROUND_FULL
                       : n >= rdv->limits.min ? IPMPI_ROUND_ENOUGH
                                              : IPMPI_ROUND_BELOW,
                       now_us);
+    ipmpi_recruits_look(rdv, now_us);
 }
 
 int ipmpi_rendezvous_create(const struct ipmpi_rendezvous_limits *limits,
@@ -98,13 +101,16 @@ int ipmpi_rendezvous_member(struct ipmpi_rendezvous *rdv, unsigned index,
             rdv->generation = generation;
         break;
     case IPMPI_MEMBER_IS_READY:
-        look_ready(rdv, now_us);
+        if (!ipmpi_recruits_ready(rdv, index))
+            look_ready(rdv, now_us);
         break;
     case IPMPI_MEMBER_REFUSED:
+        ipmpi_recruits_lost(rdv, index);
         ipmpi_members_cool(member, now_us);
         ipmpi_rounds_step(rdv, IPMPI_ROUND_BROKEN, now_us);
         break;
     case IPMPI_MEMBER_GONE:
+        ipmpi_recruits_lost(rdv, index);
         if (before == IPMPI_MEMBER_ASKED || before == IPMPI_MEMBER_READY) {
             ipmpi_members_cool(member, now_us);
             ipmpi_rounds_step(rdv, IPMPI_ROUND_BROKEN, now_us);
@@ -145,15 +151,27 @@ int ipmpi_rendezvous_stop(struct ipmpi_rendezvous *rdv, int64_t now_us)
     return 0;
 }
 
+void ipmpi_rendezvous_forbid_growth(struct ipmpi_rendezvous *rdv)
+{
+    rdv->limits.grow = false;
+}
+
 int64_t ipmpi_rendezvous_tick(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     int64_t next_us;
 
     if (now_us >= rdv->deadline_us)
         ipmpi_rounds_step(rdv, IPMPI_ROUND_TIMEOUT, now_us);
+    ipmpi_recruits_tick(rdv, now_us);
     count(rdv, now_us); /* a cool-down may be over */
     next_us = rdv->deadline_us;
-    if (rdv->state <= IPMPI_ROUND_LAST_CALL)
+    if (rdv->state <= IPMPI_ROUND_LAST_CALL && rdv->pause_us > now_us &&
+        rdv->pause_us < next_us)
+        next_us = rdv->pause_us;
+    if (rdv->recruiting && rdv->recruit_end_us < next_us)
+        next_us = rdv->recruit_end_us;
+    if (rdv->state <= IPMPI_ROUND_LAST_CALL ||
+        (rdv->state == IPMPI_ROUND_RUNNING && rdv->limits.grow))
         for (unsigned i = 0; i < rdv->nmembers; i++) {
             const struct ipmpi_member *member = &rdv->member[i];
 

@@ -9,7 +9,8 @@
  * A round gathers at least `min` members, waits a last call for up to `max`,
  * prepares those it chose, and commits when all are ready. What goes wrong
  * before that starts a new round with a higher generation; a member lost after
- * it does not end the job; a lost leader does, and starts a new round.
+ * it does not end the job, and a spare takes its place if the job can grow; a
+ * lost leader does, and starts a new round.
  *
  * Threads: one. Nothing blocks. */
 #ifndef IPMPI_LAUNCH_RENDEZVOUS_RENDEZVOUS_H
@@ -90,6 +91,7 @@ struct ipmpi_rendezvous_limits {
     unsigned keep;     /* fewer left than this: a new round */
     unsigned attempts; /* rounds that fail before we give up */
     unsigned restarts; /* new generations after a lost leader */
+    bool grow;         /* a spare takes a lost node's place while it runs */
     int64_t join_us, last_call_us, prepare_us, start_us, drain_us;
 };
 
@@ -101,6 +103,11 @@ struct ipmpi_rendezvous_calls {
     void (*commit)(void *arg, uint64_t generation, const unsigned *members,
                    size_t n);
     void (*drain)(void *arg, uint64_t generation, unsigned member);
+    /* One more, while the job runs: to be asked, and, when it is ready, to be
+     * taken in by the leader. NULL if the job does not grow. */
+    void (*ask)(void *arg, uint64_t generation, unsigned member);
+    void (*take_in)(void *arg, uint64_t generation, unsigned member,
+                    unsigned leader);
     void (*drop)(void *arg, unsigned member); /* close its connection */
     void *arg;
 };
@@ -132,6 +139,9 @@ int ipmpi_rendezvous_runs(struct ipmpi_rendezvous *rdv, uint64_t generation,
 int ipmpi_rendezvous_end(struct ipmpi_rendezvous *rdv, uint64_t generation,
                          bool started, int64_t now_us);
 int ipmpi_rendezvous_stop(struct ipmpi_rendezvous *rdv, int64_t now_us);
+
+/* From now on limits.grow is false: the nodes' MPI cannot grow. */
+void ipmpi_rendezvous_forbid_growth(struct ipmpi_rendezvous *rdv);
 
 /* Deadlines that have passed; returns when to call again. */
 int64_t ipmpi_rendezvous_tick(struct ipmpi_rendezvous *rdv, int64_t now_us);

@@ -31,6 +31,8 @@ static void do_prepare(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     ipmpi_members_choose(rdv, now_us);
     rdv->generation++;
+    rdv->nplaces = rdv->nchosen;
+    rdv->recruiting = false;
     rdv->deadline_us = now_us + rdv->limits.prepare_us;
     for (unsigned i = 0; i < rdv->nchosen; i++) {
         ipmpi_members_step(&rdv->member[rdv->chosen[i]], IPMPI_MEMBER_ASK);
@@ -66,6 +68,14 @@ static void do_again(struct ipmpi_rendezvous *rdv, int64_t now_us)
     rdv->attempts++;
     rdv->join_end_us = now_us + rdv->limits.join_us;
     rdv->deadline_us = rdv->join_end_us;
+}
+
+/* mpirun did not bring the job about, for a reason that may pass or not: each
+ * time it is left alone for longer. */
+static void do_again_later(struct ipmpi_rendezvous *rdv, int64_t now_us)
+{
+    do_again(rdv, now_us);
+    rdv->pause_us = now_us + ((int64_t)IPMPI_SECOND_US << rdv->attempts);
 }
 
 /* The chosen that said nothing in time: they are not asked again soon. */
@@ -151,9 +161,9 @@ static const struct rule {
     [R(COMMITTED)][R(RUNS)] = {do_run, R(RUNNING)},
     [R(COMMITTED)][R(LOST_ONE)] = {do_again, R(GATHERING)},
     [R(COMMITTED)][R(LOST_LEADER)] = {do_again, R(GATHERING)},
-    [R(COMMITTED)][R(FALSE_START)] = {do_again, R(GATHERING)},
+    [R(COMMITTED)][R(FALSE_START)] = {do_again_later, R(GATHERING)},
     [R(COMMITTED)][R(END)] = {do_end, R(ENDED)},
-    [R(COMMITTED)][R(TIMEOUT)] = {do_again, R(GATHERING)},
+    [R(COMMITTED)][R(TIMEOUT)] = {do_again_later, R(GATHERING)},
     [R(COMMITTED)][R(STOP)] = {do_drain, R(DRAINING)},
 
     [R(RUNNING)][R(BELOW)] = {do_note, R(RUNNING)},

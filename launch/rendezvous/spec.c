@@ -212,6 +212,7 @@ int ipmpi_spec_finish(struct ipmpi_spec *spec)
     spec->job.limits.max = spec->max;
     if (!spec->own_program) {
         spec->job.controller = spec->job.keep_going = true;
+        spec->job.limits.grow = true;
         spec->job.file = take_connection;
         if (spec->job.arg == NULL)
             spec->job.arg = spec;

@@ -122,10 +122,11 @@ bool ipmpi_comm_is_dead(const struct ipmpi_comm *comm, int peer);
 /* Rank 0 alone: starts `n` more processes of `command` with these arguments
  * (lent, ended by NULL), as a world of their own. Never blocks: MPI starts
  * them in a thread. Their numbers are those from ipmpi_comm_size() as it was
- * before the call; until they have come, they count as dead. IPMPI_EINVAL,
+ * before the call; until they have come, they count as dead. `host` (may be
+ * NULL) is a node to add to the job for them, "NAME:SLOTS". IPMPI_EINVAL,
  * IPMPI_ENOMEM, IPMPI_ESYS: then nothing has been started. */
 int ipmpi_comm_spawn(struct ipmpi_comm *comm, const char *command,
-                     char *const *argv, int n);
+                     char *const *argv, int n, const char *host);
 
 /* Readable when a spawn has ended; -1 until there was one. */
 int ipmpi_comm_spawn_fd(const struct ipmpi_comm *comm);

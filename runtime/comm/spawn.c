@@ -26,6 +26,7 @@ struct spawn {
     int event_fd; /* lent */
     char *command;
     char **argv;
+    char *host; /* or NULL */
     uint32_t protocol;
     struct ipmpi_bell_address address; /* rank 0's */
 
@@ -46,14 +47,26 @@ static int fail(struct spawn *spawn, const char *what, int code)
     return IPMPI_EMPI;
 }
 
+/* What MPI is to know of where they go; MPI_INFO_NULL: nothing. */
+static MPI_Info make_info(const struct spawn *spawn)
+{
+    MPI_Info info = MPI_INFO_NULL;
+
+    if (spawn->host != NULL && MPI_Info_create(&info) == MPI_SUCCESS)
+        MPI_Info_set(info, "add-host", spawn->host);
+    return info;
+}
+
 static int start_ranks(struct spawn *spawn)
 {
+    MPI_Info info = make_info(spawn);
     MPI_Comm inter;
     int code;
 
-    code = MPI_Comm_spawn(spawn->command, spawn->argv, spawn->result.n,
-                          MPI_INFO_NULL, 0, MPI_COMM_SELF, &inter,
-                          MPI_ERRCODES_IGNORE);
+    code = MPI_Comm_spawn(spawn->command, spawn->argv, spawn->result.n, info, 0,
+                          MPI_COMM_SELF, &inter, MPI_ERRCODES_IGNORE);
+    if (info != MPI_INFO_NULL)
+        MPI_Info_free(&info);
     if (code != MPI_SUCCESS)
         return fail(spawn,
                     "MPI cannot start more processes (see what mpirun says; "
@@ -107,6 +120,7 @@ static void destroy(struct spawn *spawn)
         free(*each);
     free(spawn->argv);
     free(spawn->command);
+    free(spawn->host);
     free(spawn->cards);
     free(spawn);
 }
@@ -131,7 +145,8 @@ static int copy_command(struct spawn *spawn, const char *command,
 }
 
 static int create(struct ipmpi_comm *comm, const char *command,
-                  char *const *argv, int n, struct spawn **spawn_out)
+                  char *const *argv, int n, const char *host,
+                  struct spawn **spawn_out)
 {
     struct spawn *spawn = calloc(1, sizeof(*spawn));
 
@@ -144,7 +159,10 @@ static int create(struct ipmpi_comm *comm, const char *command,
     spawn->result.n = n;
     ipmpi_bell_address(comm->bell, &spawn->address);
     spawn->cards = calloc((size_t)n + 1, sizeof(*spawn->cards));
-    if (spawn->cards == NULL || copy_command(spawn, command, argv) != 0) {
+    if (host != NULL)
+        spawn->host = strdup(host);
+    if (spawn->cards == NULL || (host != NULL && spawn->host == NULL) ||
+        copy_command(spawn, command, argv) != 0) {
         destroy(spawn);
         return IPMPI_ENOMEM;
     }
@@ -169,7 +187,7 @@ static int start_thread(struct spawn *spawn)
 }
 
 int ipmpi_comm_spawn(struct ipmpi_comm *comm, const char *command,
-                     char *const *argv, int n)
+                     char *const *argv, int n, const char *host)
 {
     const int first = comm->size;
     struct spawn *spawn;
@@ -183,7 +201,7 @@ int ipmpi_comm_spawn(struct ipmpi_comm *comm, const char *command,
             return IPMPI_ESYS;
         MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
     }
-    err = create(comm, command, argv, n, &spawn);
+    err = create(comm, command, argv, n, host, &spawn);
     if (err != 0)
         return err;
     err = ipmpi_peers_grow(comm, n);

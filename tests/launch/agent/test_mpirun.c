@@ -49,6 +49,35 @@ static void test_options_of_both(void **state)
     CHECK(strstr(text, "[--enable-recovery]") == NULL);
 }
 
+static void test_the_way_home(void **state)
+{
+    static const struct {
+        const char *command, *detour; /* NULL: none */
+        int port;
+    } rows[] = {
+        {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1,10.1.0.1:60845\" -x",
+         " orted -mca orte_hnp_uri \"7.0;" IPMPI_WAY_HOME "\" -x", 60845},
+        {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1\" a:5", NULL, 0},
+        {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1:0\"", NULL, 0},
+        {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1:70000\"", NULL, 0},
+        {" orted tcp://10.0.0.1:5", NULL, 0},
+        {"prted --prtemca prte_hnp_uri \"p@0;tcp://10.0.0.1:5:24\"", NULL, 0},
+    };
+    uint16_t port;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *detour = ipmpi_mpirun_detour(rows[i].command, &port);
+
+        CHECK_EQ(detour != NULL, rows[i].detour != NULL);
+        if (detour == NULL)
+            continue;
+        CHECK_STR(detour, rows[i].detour);
+        CHECK_EQ(port, rows[i].port);
+        free(detour);
+    }
+}
+
 static void test_only_daemons_run(void **state)
 {
     static const struct {
@@ -96,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_of_both),
+        cmocka_unit_test(test_the_way_home),
         cmocka_unit_test(test_only_daemons_run),
         cmocka_unit_test(test_causes_are_words),
     };

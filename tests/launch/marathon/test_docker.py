@@ -177,8 +177,14 @@ class Docker(unittest.TestCase):
                 "print('well')\n")
             self.assertIn("well", boxes.python(code, 180))
             self.assertIsNone(job.process.poll())
-            # What Marathon puts in its place waits as a spare.
-            job.wait_text("runs on 2 nodes, 1 spare", 60)
+            # What Marathon puts there instead takes its place.
+            job.wait_text("has joined: 2 engines", 90)
+            self.assertIn("6", boxes.python("""
+end = time.time() + 60
+while len(rc) != 6 and time.time() < end:
+    time.sleep(0.2)
+rc[:].apply_sync(os.getpid)
+print(len(rc))"""))
             self.assertEqual(job.stop(), 0, job.output())
 
     def test_a_cut_link_fences(self) -> None:

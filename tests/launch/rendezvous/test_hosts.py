@@ -19,6 +19,25 @@ def leader_of(output: str) -> str:
     return re.findall(r"rank 0 of \d+ on (\S+)", output)[-1]
 
 
+CLIENT = os.environ.get("IPMPI_CLIENT_PYTHON", "/usr/bin/python3")
+# Answers each number of engines with the hosts that have them, rank 0's first.
+CLIENT_CODE = """
+import ipyparallel as ipp, socket, sys, time
+rc = ipp.Client(profile_dir='{profile}')
+def hosts():
+    return rc[:].apply_sync(socket.gethostname)
+first = None
+for line in sys.stdin:
+    end = time.time() + 60
+    while len(rc) != int(line) and time.time() < end:
+        time.sleep(0.1)
+    found = hosts()
+    first = first or found[0]
+    rc.load_balanced_view().map_sync(lambda x: x * x, range(40))
+    print(first, *found, flush=True)
+"""
+
+
 class Hosts(unittest.TestCase):
     def test_a_job_over_three_nodes(self) -> None:
         with Nodes(3) as nodes:
@@ -72,6 +91,46 @@ class Hosts(unittest.TestCase):
             go.touch()
             self.assertEqual(job.wait(), 0, job.output())
             self.assertIn("held for", job.output())
+
+    def test_a_spare_takes_a_lost_nodes_place(self) -> None:
+        path = {"PATH": f"{IPMPI.parent}:{os.environ['PATH']}"}
+        with Nodes(4, environment=path) as nodes:
+            job = nodes.hosts(["--", f"--python={CLIENT}"], "--nodes=2",
+                              f"--profile-dir={nodes.path / 'profile'}")
+            job.wait_text("runs on 2 nodes")
+            job.wait_text("connection file:")
+            code = CLIENT_CODE.format(profile=nodes.path / "profile")
+            with subprocess.Popen(
+                    [CLIENT, "-W", "ignore", "-c", code],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    text=True, env={**os.environ, "HOME": str(nodes.path),
+                                    "IPYTHONDIR": str(nodes.path / "i")}
+                    ) as client:
+                try:
+                    self.lose_twice(nodes, job, client)
+                finally:
+                    client.kill()
+            self.assertEqual(job.stop(), 0, job.output())
+
+    def lose_twice(self, nodes: Nodes, job, client) -> None:
+        """One of the nodes the job began with, then the one that came."""
+        def ask(wanted: int) -> list[str]:
+            print(wanted, file=client.stdin, flush=True)
+            return client.stdout.readline().split()
+
+        leader, *others = ask(4)
+        gone = {leader}
+        for loss in (1, 2):
+            victim = next(h for h in others if h not in gone)
+            gone.add(victim)
+            next(n for n in nodes.list if n.name == victim).kill()
+            job.wait_text("is lost")
+            wait_for(lambda: job.output().count("has joined: 2 engines")
+                     == loss, 60, "a spare in its place")
+            first, *others = ask(4)
+            self.assertEqual(first, leader)
+            self.assertNotIn(victim, others)
+        self.assertNotIn("new generation", job.output())
 
     def test_a_lost_leader_begins_a_new_generation(self) -> None:
         with Nodes(3) as nodes:

@@ -65,7 +65,7 @@ struct stage {
     int64_t now_us;
     uint64_t prepared, committed;
     unsigned chosen[16], nchosen;
-    unsigned drains, drops;
+    unsigned drains, drops, asked, taken_in;
 };
 
 static void on_prepare(void *arg, uint64_t generation, const unsigned *members,
@@ -103,7 +103,28 @@ static void on_drop(void *arg, unsigned member)
     ((struct stage *)arg)->drops++;
 }
 
-static void open_stage(struct stage *stage, unsigned min, unsigned max)
+static void on_ask(void *arg, uint64_t generation, unsigned member)
+{
+    struct stage *stage = arg;
+
+    (void)member;
+    CHECK_EQ(generation, stage->committed);
+    stage->asked++;
+}
+
+static void on_take_in(void *arg, uint64_t generation, unsigned member,
+                       unsigned leader)
+{
+    struct stage *stage = arg;
+
+    (void)member;
+    CHECK_EQ(generation, stage->committed);
+    CHECK_EQ(leader, stage->chosen[0]);
+    stage->taken_in++;
+}
+
+static void open_with(struct stage *stage, unsigned min, unsigned max,
+                      bool grow)
 {
     const struct ipmpi_rendezvous_limits limits = {
         .min = min,
@@ -116,11 +137,14 @@ static void open_stage(struct stage *stage, unsigned min, unsigned max)
         .prepare_us = 15 * S,
         .start_us = 65 * S,
         .drain_us = 17 * S,
+        .grow = grow,
     };
     const struct ipmpi_rendezvous_calls calls = {.prepare = on_prepare,
                                                  .commit = on_commit,
                                                  .drain = on_drain,
                                                  .drop = on_drop,
+                                                 .ask = on_ask,
+                                                 .take_in = on_take_in,
                                                  .arg = stage};
 
     memset(stage, 0, sizeof(*stage));
@@ -128,6 +152,16 @@ static void open_stage(struct stage *stage, unsigned min, unsigned max)
     CHECK_EQ(
         ipmpi_rendezvous_create(&limits, &calls, stage->now_us, &stage->rdv),
         0);
+}
+
+static void open_stage(struct stage *stage, unsigned min, unsigned max)
+{
+    open_with(stage, min, max, false);
+}
+
+static void open_growing(struct stage *stage, unsigned min, unsigned max)
+{
+    open_with(stage, min, max, true);
 }
 
 static int tell(struct stage *stage, unsigned member,
@@ -343,6 +377,62 @@ static void test_a_lost_leader_begins_a_new_generation(void **state)
     ipmpi_rendezvous_destroy(&stage.rdv);
 }
 
+static void test_a_spare_takes_a_lost_place(void **state)
+{
+    struct stage stage;
+    unsigned lost, spare;
+
+    (void)state;
+    open_growing(&stage, 2, 2);
+    join(&stage, "a");
+    join(&stage, "b");
+    run(&stage);
+    lost = stage.chosen[1];
+    spare = join(&stage, "c");
+    CHECK_EQ(stage.asked, 0); /* all places are taken */
+    CHECK_EQ(tell(&stage, lost, IPMPI_MEMBER_GONE), 0);
+    CHECK_EQ(stage.asked, 1);
+    CHECK_EQ(stage.taken_in, 0);
+    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_IS_READY), 0);
+    CHECK_EQ(stage.taken_in, 1);
+    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
+    CHECK_EQ(ipmpi_rendezvous_at(stage.rdv, spare)->place, 2); /* its own */
+    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
+    CHECK_EQ(stage.prepared, 1); /* the same generation */
+    /* Whoever took a place can be lost, too. */
+    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_GONE), 0);
+    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
+    ipmpi_rendezvous_destroy(&stage.rdv);
+}
+
+static void test_a_spare_that_will_not(void **state)
+{
+    struct stage stage;
+    unsigned silent, unwilling;
+
+    (void)state;
+    open_growing(&stage, 2, 2);
+    join(&stage, "a");
+    join(&stage, "b");
+    run(&stage);
+    CHECK_EQ(tell(&stage, stage.chosen[1], IPMPI_MEMBER_GONE), 0);
+    unwilling = join(&stage, "c");
+    CHECK_EQ(stage.asked, 1);
+    CHECK_EQ(tell(&stage, unwilling, IPMPI_MEMBER_REFUSED), 0);
+    silent = join(&stage, "d");
+    CHECK_EQ(stage.asked, 2);
+    step_s(&stage, 15);
+    CHECK_EQ(stage.drops, 1);
+    CHECK_EQ(ipmpi_rendezvous_at(stage.rdv, silent)->state, IPMPI_MEMBER_LOST);
+    CHECK_EQ(stage.asked, 3); /* the other has cooled down meanwhile */
+    CHECK_EQ(tell(&stage, unwilling, IPMPI_MEMBER_IS_READY), 0);
+    CHECK_EQ(stage.taken_in, 1);
+    /* The leader is lost while nobody is asked: all begin anew. */
+    CHECK_EQ(tell(&stage, stage.chosen[0], IPMPI_MEMBER_GONE), 0);
+    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_GATHERING);
+    ipmpi_rendezvous_destroy(&stage.rdv);
+}
+
 static void test_false_starts_are_counted(void **state)
 {
     struct stage stage;
@@ -356,6 +446,9 @@ static void test_false_starts_are_counted(void **state)
         CHECK_EQ(ipmpi_rendezvous_end(stage.rdv, stage.committed, false,
                                       stage.now_us),
                  0);
+        /* Each time twice as long is waited: 2 s, 4 s, 8 s. */
+        if (i < 4)
+            CHECK_EQ(step_s(&stage, (1 << i) - 1), IPMPI_ROUND_GATHERING);
         step_s(&stage, 1);
     }
     CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_FAILED);
@@ -434,6 +527,8 @@ int main(void)
         cmocka_unit_test(test_the_generation_is_above_all_reported),
         cmocka_unit_test(test_after_the_barrier_the_job_goes_on),
         cmocka_unit_test(test_a_lost_leader_begins_a_new_generation),
+        cmocka_unit_test(test_a_spare_takes_a_lost_place),
+        cmocka_unit_test(test_a_spare_that_will_not),
         cmocka_unit_test(test_false_starts_are_counted),
         cmocka_unit_test(test_a_host_cools_down_longer_each_time),
         cmocka_unit_test(test_stop_in_every_state),

@@ -96,15 +96,15 @@ static void worlds_join(void **state)
 
     (void)state;
     if (job_rank != 0) {
-        CHECK_EQ(ipmpi_comm_spawn(job, self, argv, 1), IPMPI_EINVAL);
+        CHECK_EQ(ipmpi_comm_spawn(job, self, argv, 1, NULL), IPMPI_EINVAL);
         return;
     }
-    CHECK_EQ(ipmpi_comm_spawn(job, self, argv, 0), IPMPI_EINVAL);
+    CHECK_EQ(ipmpi_comm_spawn(job, self, argv, 0, NULL), IPMPI_EINVAL);
     CHECK_EQ(ipmpi_comm_spawned(job, &spawned), IPMPI_EEMPTY);
     for (int world = 0; world < 2; world++) {
         const int first = ipmpi_comm_size(job);
 
-        CHECK_EQ(ipmpi_comm_spawn(job, self, argv, N), 0);
+        CHECK_EQ(ipmpi_comm_spawn(job, self, argv, N, NULL), 0);
         CHECK_EQ(ipmpi_comm_size(job), first + N);
         CHECK_EQ(ipmpi_comm_send(job, first, &none), IPMPI_EDEAD);
         CHECK(job_wait(spawn_has_ended, job_nothing_expected, &spawned));
