@@ -26,7 +26,10 @@
 #include "runtime/process/interpreter.h"
 #include "runtime/process/link.h"
 
-enum { LINGER_MS = 500 /* for clients to get the last replies */ };
+enum {
+    LINGER_MS = 500, /* for clients to get the last replies */
+    PREFETCH = 16,   /* --prefetch: enough that a theft of half is worth it */
+};
 
 /* Signals become readable, in every thread: set before there are others. */
 static int open_signals(void)
@@ -192,6 +195,10 @@ static int open_hub(struct ipmpi_controller *c)
     snprintf(c->hub.session, sizeof(c->hub.session), "%s", session);
     err = ipmpi_balanced_open(&c->hub, o->scheme,
                               o->hwm >= 0 ? (size_t)o->hwm : 1);
+    c->hub.sharing.steal = o->steal;
+    c->hub.sharing.prefetch = o->prefetch >= 0 ? (size_t)o->prefetch
+                              : o->steal       ? PREFETCH
+                                               : 0;
     if (err == 0)
         err = ipmpi_abort_memory_create(&c->hub.aborted);
     if (err == 0)

@@ -9,6 +9,7 @@
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/thefts.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/process/verdict.h"
@@ -19,13 +20,17 @@ int ipmpi_engines_welcome(struct ipmpi_hub *hub,
     struct ipmpi_msg_head head = {
         .version = IPMPI_PROTOCOL_VERSION,
         .type = IPMPI_MSG_WELCOME,
+        .flags = hub->sharing.steal ? IPMPI_WELCOME_STEAL : 0,
     };
     struct ipmpi_frames more = {0};
     struct ipmpi_engine *engine;
+    int in_world = rank;
     int err = ipmpi_registry_add(&hub->registry, rank, id, &engine);
 
     if (err != 0)
         return err;
+    hub->out.place(hub->out.ctx, rank, &in_world);
+    engine->world = rank - in_world + 1;
     head.detail = engine->id;
     err = ipmpi_frames_add_copy(&more, welcome->key, strlen(welcome->key));
     if (err == 0)
@@ -80,13 +85,12 @@ static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     struct ipmpi_job *job;
     int err;
 
-    (void)engine;
     if (frames->n < 7)
         return; /* head, topic, signature and the four parts */
     if (head->kind == IPMPI_IOPUB_BUSY) {
         job = ipmpi_job_by_ref(&hub->ledger, head->ref);
-        if (job != NULL) {
-            job->held.started = true;
+        if (job != NULL && job->engine == engine) {
+            ipmpi_dispatch_started(hub, job);
             job->started_us = hub->out.now_us(hub->out.ctx);
         }
     }
@@ -112,18 +116,29 @@ static void on_leaving(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     ipmpi_engines_lost(hub, engine->rank, NULL);
 }
 
+static void on_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames)
+{
+    ipmpi_dispatch_reply(hub, engine, head, frames);
+    ipmpi_thefts_feed(hub, engine); /* it may be idle now */
+}
+
 static const struct handler {
     enum ipmpi_msg_type type;
     void (*handle)(struct ipmpi_hub *, struct ipmpi_engine *,
                    const struct ipmpi_msg_head *, struct ipmpi_frames *);
 } handlers[] = {
     {IPMPI_MSG_READY, on_ready},
-    {IPMPI_MSG_REPLY, ipmpi_dispatch_reply},
+    {IPMPI_MSG_REPLY, on_reply},
     {IPMPI_MSG_PART, ipmpi_dispatch_part},
     {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
     {IPMPI_MSG_IOPUB, on_iopub},
     {IPMPI_MSG_LEAVING, on_leaving},
     {IPMPI_MSG_LACKS, ipmpi_cast_lacks},
+    {IPMPI_MSG_HANDOVER, ipmpi_thefts_handover},
+    {IPMPI_MSG_MISSING, ipmpi_thefts_missing},
+    {IPMPI_MSG_HUNGRY, ipmpi_thefts_hungry},
     {IPMPI_MSG_MEASURED, ipmpi_survey_take},
 };
 
@@ -205,6 +220,7 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
         ipmpi_hub_notify_unregistration(hub, engine);
     hide(hub, engine);
     ipmpi_casts_engine_gone(hub, engine);
+    ipmpi_thefts_engine_gone(hub, engine);
     forget(hub, engine, notice);
 }
 

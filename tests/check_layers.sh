@@ -35,6 +35,7 @@ only_in 'Python\.h' runtime/python/
 only_in 'mpi\.h' runtime/comm/ collectives/ tests/bench/
 only_in 'jansson\.h' bridge/ launch/ tests/bench/generator/ tests/model/
 only_in 'sqlite3\.h' bridge/hub/
+only_in 'hwloc\.h' runtime/process/
 only_in 'nettle/[a-z0-9-]+\.h' runtime/message/ launch/
 never runtime bridge launch
 # runtime/python is where an engine is put together: it alone sees collectives.

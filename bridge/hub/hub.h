@@ -22,6 +22,15 @@ struct ipmpi_dask;
 struct ipmpi_spawn;
 struct ipmpi_survey;
 
+/* How far balanced tasks may go ahead of need, and what became of them. */
+struct ipmpi_sharing {
+    bool steal;        /* engines steal from each other */
+    size_t prefetch;   /* tasks ahead of need for each engine; 0: none */
+    size_t nahead;     /* tasks ahead, now */
+    size_t nstealable; /* sent, not begun, and any engine may run it; now */
+    uint64_t nthefts, nstolen, nrefused, nmissing, nreturned;
+};
+
 struct ipmpi_hub {
     struct ipmpi_outlets out;
     struct ipmpi_composer *composer; /* lent */
@@ -31,6 +40,7 @@ struct ipmpi_hub {
     struct ipmpi_taskdb *db; /* lent */
     struct ipmpi_registry registry;
     struct ipmpi_ledger ledger;
+    struct ipmpi_sharing sharing;
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_cast *casts;        /* under way */
     uint64_t last_cast;

@@ -77,6 +77,7 @@ struct ipmpi_job {
     enum ipmpi_work_kind kind;
     unsigned flags; /* IPMPI_WORK_* */
     enum ipmpi_job_state state;
+    bool ahead;             /* sent before its engine needs it */
     struct ipmpi_held held; /* while SENT; withdrawn: the engine was
                              * asked to drop it */
     int64_t started_us;     /* when its start was heard, by the hub's clock */

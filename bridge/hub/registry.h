@@ -44,8 +44,14 @@ struct ipmpi_engine {
      * order of arrival, and sent but not answered. */
     struct ipmpi_job *waiting;
     struct ipmpi_holder sent;
-    size_t nwaiting, nsent; /* nsent: without control requests */
-    int32_t naborts;        /* its replies that aborted queued cells */
+    size_t nwaiting, nsent; /* nsent: without control and what is ahead */
+    /* Thefts (schedulers/thefts.c). */
+    int world;         /* number of the first rank of its world */
+    size_t nstealable; /* sent, not begun, and any engine may run it */
+    bool hinted;       /* it searches by itself when it runs dry */
+    bool emptied;      /* had nothing to give when it was asked last */
+    int giver;         /* rank that was told to give it something; 0: none */
+    int32_t naborts;   /* its replies that aborted queued cells */
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;

@@ -9,6 +9,9 @@
  *                  "running"}], ascending by id; those that are gone are not
  *                in it, those that have not joined yet are "starting"
  *   unassigned   tasks that no engine has
+ *   stealing     {"on", "prefetch", "ahead", "thefts", "stolen", "refused",
+ *                "missing", "returned"}: tasks sent ahead of need now, and what
+ *                moved between engines so far (hub/hub.h)
  *
  * state: starting, idle, busy, leaving. queue and tasks count undecided work
  * as queue_request does; waiting is the part of it that rank 0 still holds.
@@ -132,6 +135,17 @@ static json_t *describe(const struct ipmpi_hub *hub,
         running_on(hub, engine));
 }
 
+static json_t *describe_sharing(const struct ipmpi_sharing *sharing)
+{
+    return json_pack(
+        "{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "on", sharing->steal, "prefetch",
+        (json_int_t)sharing->prefetch, "ahead", (json_int_t)sharing->nahead,
+        "thefts", (json_int_t)sharing->nthefts, "stolen",
+        (json_int_t)sharing->nstolen, "refused", (json_int_t)sharing->nrefused,
+        "missing", (json_int_t)sharing->nmissing, "returned",
+        (json_int_t)sharing->nreturned);
+}
+
 static json_t *describe_all(const struct ipmpi_hub *hub, const char *here,
                             uint64_t survey)
 {
@@ -159,12 +173,13 @@ void ipmpi_status_reply(struct ipmpi_hub *hub, struct ipmpi_request *request,
     json_t *reply;
 
     name_here(here);
-    reply = json_pack("{s:s,s:{s:s,s:i,s:o,s:f,s:I},s:o,s:I}", "status", "ok",
-                      "controller", "host", here, "pid", (int)getpid(), "rss",
-                      memory_of((int)getpid()), "up_s", seconds_up(),
+    reply = json_pack("{s:s,s:{s:s,s:i,s:o,s:f,s:I},s:o,s:I,s:o}", "status",
+                      "ok", "controller", "host", here, "pid", (int)getpid(),
+                      "rss", memory_of((int)getpid()), "up_s", seconds_up(),
                       "held_bytes", (json_int_t)hub->ledger.held_bytes,
                       "engines", describe_all(hub, here, survey), "unassigned",
-                      (json_int_t)ipmpi_balanced_unassigned(hub));
+                      (json_int_t)ipmpi_balanced_unassigned(hub), "stealing",
+                      describe_sharing(&hub->sharing));
     ipmpi_hub_reply(hub, IPMPI_DOOR_QUERY, request, "ipmpi_status_reply", NULL,
                     reply, NULL);
     json_decref(reply);

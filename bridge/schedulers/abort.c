@@ -8,8 +8,7 @@
 #include "bridge/schedulers/dispatch.h"
 #include "runtime/base/error.h"
 
-/* Asks the engine to drop what it has not started. */
-static void ask_engine(struct ipmpi_hub *hub, struct ipmpi_job *job)
+void ipmpi_abort_ask(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     const struct ipmpi_msg_head head = {
         .version = IPMPI_PROTOCOL_VERSION,
@@ -27,11 +26,11 @@ static void abort_job(struct ipmpi_hub *hub, struct ipmpi_job *job)
     struct ipmpi_engine *engine = job->engine;
 
     if (job->state == IPMPI_JOB_SENT) {
-        ask_engine(hub, job);
+        ipmpi_abort_ask(hub, job);
         return;
     }
     if (job->state == IPMPI_JOB_WAITING)
-        ipmpi_dispatch_take_back(job);
+        ipmpi_dispatch_take_back(hub, job);
     else if (job->owner->door == IPMPI_DOOR_TASK)
         ipmpi_balanced_take_back(hub, job);
     ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);

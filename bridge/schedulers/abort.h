@@ -15,6 +15,9 @@
 void ipmpi_abort(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                  const char *msg_id);
 
+/* Asks the engine that has a SENT job to drop it, unless it has begun it. */
+void ipmpi_abort_ask(struct ipmpi_hub *hub, struct ipmpi_job *job);
+
 /* Aborts the execute_requests queued for an engine (an abort_request without
  * ids). */
 void ipmpi_abort_executes(struct ipmpi_hub *hub, struct ipmpi_engine *engine);

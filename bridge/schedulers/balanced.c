@@ -10,26 +10,15 @@
 
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/abort_memory.h"
+#include "bridge/schedulers/ahead.h"
+#include "bridge/schedulers/balanced_state.h"
 #include "bridge/schedulers/bulk.h"
 #include "bridge/schedulers/dispatch.h"
-#include "bridge/schedulers/graph.h"
-#include "bridge/schedulers/outcomes.h"
-#include "bridge/schedulers/queues.h"
 #include "bridge/schedulers/reckoning.h"
 #include "bridge/schedulers/task.h"
+#include "bridge/schedulers/thefts.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
-
-struct ipmpi_balanced {
-    enum ipmpi_scheme scheme;
-    struct ipmpi_slots slots;
-    struct ipmpi_outcomes outcomes;
-    struct ipmpi_graph graph;
-    struct ipmpi_task_queues queues;
-    /* See note [cascades]. */
-    struct ipmpi_dependents *settled;
-    bool settling, scanning, rescan;
-};
 
 static const struct ipmpi_job_owner with_client, without_client;
 
@@ -151,6 +140,7 @@ static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
 
     ipmpi_queues_leave(&b->queues, task);
     task->state = IPMPI_TASK_ASSIGNED;
+    ipmpi_task_mark(task);
     ipmpi_slots_assign(&b->slots, slot);
     ipmpi_records_assigned(hub, task->job, slot->engine);
     ipmpi_dispatch(hub, slot->engine, task->job);
@@ -211,6 +201,7 @@ static void scan(struct ipmpi_hub *hub)
             ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_AHEAD);
     }
     b->scanning = false;
+    ipmpi_ahead_feed(hub);
 }
 
 /* Note [cascades]. The end of one task can decide others, and theirs more: a
@@ -259,21 +250,39 @@ static void settle(struct ipmpi_hub *hub)
 
 /* --- from the engines ----------------------------------------------- */
 
-static void unassign(struct ipmpi_balanced *b, struct ipmpi_task *task,
+static void unassign(struct ipmpi_hub *hub, struct ipmpi_task *task,
                      struct ipmpi_engine *engine)
 {
+    struct ipmpi_balanced *b = hub->balanced;
+
+    if (task->state == IPMPI_TASK_AHEAD)
+        ipmpi_ahead_left(hub, task, engine);
     if (task->state != IPMPI_TASK_ASSIGNED)
         return;
     task->state = IPMPI_TASK_NEW;
-    if (engine != NULL && engine->task_slot != NULL &&
-        ipmpi_slots_unassign(&b->slots, engine->task_slot))
+    if (engine == NULL || engine->task_slot == NULL)
+        return;
+    if (ipmpi_slots_unassign(&b->slots, engine->task_slot))
         b->rescan = true;
+    ipmpi_ahead_promote(hub, engine);
+}
+
+/* A task that was withdrawn from its engine has not begun there. */
+static void drop(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                 struct ipmpi_engine *engine)
+{
+    if (task->expired)
+        fail(hub, task, NULL, "TaskTimeout", "");
+    else
+        ipmpi_dispatch_decide(hub, task->job, engine, NULL, NULL);
 }
 
 /* The attempt failed or was refused; another engine may do. */
 static void try_elsewhere(struct ipmpi_hub *hub, struct ipmpi_task *task,
                           const struct ipmpi_engine *engine)
 {
+    if (task->expired) /* it had begun in time */
+        task->expired = task->job->held.withdrawn = false;
     ipmpi_task_blacklist(task, engine->uuid);
     if (task->targets != NULL &&
         json_array_size(task->blacklist) >= json_array_size(task->targets))
@@ -289,8 +298,10 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 
     if (task->bulk != NULL && ipmpi_bulk_abort(hub, task->bulk))
         return; /* it ends when its pieces have */
-    unassign(hub->balanced, task, engine);
-    if (engine != NULL && reply->status == IPMPI_STATUS_UNMET) {
+    unassign(hub, task, engine);
+    if (reply->status == IPMPI_STATUS_ABORTED && task->expired) {
+        drop(hub, task, engine);
+    } else if (engine != NULL && reply->status == IPMPI_STATUS_UNMET) {
         try_elsewhere(hub, task, engine);
     } else if (engine != NULL && reply->status == IPMPI_STATUS_ERROR &&
                task->retries_left > 0) {
@@ -308,12 +319,14 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
     struct ipmpi_task *task = job->data;
     char text[512];
 
-    unassign(hub->balanced, task, engine);
+    unassign(hub, task, engine);
     if (progress == IPMPI_NOT_BEGUN) {
-        if (job->held.withdrawn) /* the engine's answer to that is lost with it */
-            ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
+        if (job->held
+                .withdrawn) /* the engine's answer to that is lost with it */
+            drop(hub, task, engine);
         else
             try_to_run(hub, task);
+        ipmpi_ahead_feed(hub);
         return;
     }
     if (task->retries_left > 0) {
@@ -323,6 +336,21 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
     }
     ipmpi_reckoning_describe(job, engine, progress, text, sizeof(text));
     fail(hub, task, engine, "EngineError", text);
+}
+
+void ipmpi_balanced_moved(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                          struct ipmpi_engine *victim,
+                          struct ipmpi_engine *thief)
+{
+    struct ipmpi_task *task = job->data;
+
+    unassign(hub, task, victim);
+    if (thief != NULL)
+        ipmpi_ahead_came(hub, task, thief);
+    else if (job->held.withdrawn)
+        drop(hub, task, victim);
+    else
+        try_to_run(hub, task);
 }
 
 static const struct ipmpi_job_owner with_client = {
@@ -440,6 +468,7 @@ void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
     job->data = task;
     ipmpi_records_submitted(hub, job, NULL);
     place(hub, task);
+    ipmpi_ahead_feed(hub);
 }
 
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
@@ -484,6 +513,7 @@ void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
         return;
     }
     scan(hub);
+    ipmpi_thefts_feed(hub, engine);
 }
 
 void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
@@ -506,8 +536,14 @@ int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
 
 void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
 {
-    while (ipmpi_balanced_deadline_us(hub) <= now_us(hub))
-        fail(hub, hub->balanced->queues.timers, NULL, "TaskTimeout", "");
+    while (ipmpi_balanced_deadline_us(hub) <= now_us(hub)) {
+        struct ipmpi_task *task = hub->balanced->queues.timers;
+
+        if (task->state == IPMPI_TASK_AHEAD)
+            ipmpi_ahead_expire(hub, task);
+        else
+            fail(hub, task, NULL, "TaskTimeout", "");
+    }
 }
 
 size_t ipmpi_balanced_unassigned(const struct ipmpi_hub *hub)

@@ -27,6 +27,12 @@ void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
 void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine);
 
+/* A task has been stolen from `victim`, by `thief` or, NULL, back to rank 0:
+ * the job is the thief's, or HELD. */
+void ipmpi_balanced_moved(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                          struct ipmpi_engine *victim,
+                          struct ipmpi_engine *thief);
+
 /* Takes an unassigned task out of its queue, to be decided by the caller. */
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
 

@@ -131,7 +131,7 @@ static void fail_share(struct ipmpi_hub *hub, struct ipmpi_job *job,
     struct ipmpi_frames more = {0};
 
     if (job->state == IPMPI_JOB_WAITING) {
-        ipmpi_dispatch_take_back(job);
+        ipmpi_dispatch_take_back(hub, job);
         ipmpi_dispatch_decide(hub, job, engine, "CollectiveError", why);
     } else if (job->state == IPMPI_JOB_SENT) {
         if (ipmpi_frames_add_copy(&more, why, strlen(why)) == 0)

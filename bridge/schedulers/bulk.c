@@ -476,7 +476,7 @@ static void take_back(struct ipmpi_hub *hub, struct ipmpi_piece *piece)
 {
     struct ipmpi_engine *engine = piece->job->engine;
 
-    ipmpi_dispatch_take_back(piece->job);
+    ipmpi_dispatch_take_back(hub, piece->job);
     ipmpi_dispatch_decide(hub, piece->job, engine, NULL, NULL);
 }
 

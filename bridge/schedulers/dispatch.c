@@ -35,9 +35,24 @@ static void count(struct ipmpi_engine *engine, const struct ipmpi_job *job,
 }
 
 /* Control requests are not queued behind work, and hold none up. */
-static bool in_window(const struct ipmpi_job *job)
+static bool is_work(const struct ipmpi_job *job)
 {
     return job->owner->door != IPMPI_DOOR_CONTROL;
+}
+
+static bool in_window(const struct ipmpi_job *job)
+{
+    return is_work(job) && !job->ahead;
+}
+
+/* A stealable job comes to an engine (+1), or leaves it or begins (-1). */
+static void count_stealable(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                            const struct ipmpi_job *job, int step)
+{
+    if (!(job->flags & IPMPI_WORK_STEALABLE) || job->held.started)
+        return;
+    engine->nstealable += (size_t)step;
+    hub->sharing.nstealable += (size_t)step;
 }
 
 /* Content and buffers, or the number of the parcel that has them. */
@@ -64,6 +79,16 @@ static int make_work(const struct ipmpi_job *job, const uint64_t *parcel,
     return err == 0 ? add_body(job, parcel, out) : err;
 }
 
+/* Whether it is worth a search when the engine runs dry. */
+static unsigned more_flag(const struct ipmpi_hub *hub,
+                          struct ipmpi_engine *engine)
+{
+    if (!hub->sharing.steal || hub->sharing.nahead == 0)
+        return 0;
+    engine->hinted = true;
+    return IPMPI_WORK_MORE;
+}
+
 static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                      struct ipmpi_job *job)
 {
@@ -74,7 +99,8 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         .type = job->owner->door == IPMPI_DOOR_CONTROL ? IPMPI_MSG_CONTROL
                                                        : IPMPI_MSG_WORK,
         .kind = (uint16_t)job->kind,
-        .flags = (uint16_t)(job->flags | (by_cast ? IPMPI_WORK_PARCEL : 0)),
+        .flags = (uint16_t)(job->flags | more_flag(hub, engine) |
+                            (by_cast ? IPMPI_WORK_PARCEL : 0)),
         .detail = engine->naborts, /* note [late abort] in protocol.h */
         .ref = job->ref,
     };
@@ -94,10 +120,12 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     job->state = IPMPI_JOB_SENT;
     ipmpi_hold(&engine->sent, &job->held);
     engine->nsent += in_window(job);
+    engine->emptied = false;
+    count_stealable(hub, engine, job, +1);
     ipmpi_hub_tell_engine(hub, engine, &head, &more);
 }
 
-static void detach(struct ipmpi_job *job)
+static void detach(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     struct ipmpi_engine *engine = job->engine;
 
@@ -105,6 +133,7 @@ static void detach(struct ipmpi_job *job)
         DL_DELETE(engine->waiting, job);
         engine->nwaiting--;
     } else if (job->state == IPMPI_JOB_SENT) {
+        count_stealable(hub, engine, job, -1);
         ipmpi_release(&job->held);
         engine->nsent -= in_window(job);
     }
@@ -112,19 +141,30 @@ static void detach(struct ipmpi_job *job)
         count(engine, job, -1);
     job->state = IPMPI_JOB_HELD;
     job->engine = NULL;
+    job->ahead = false;
+}
+
+/* How many may be sent of those at the head of the queue. */
+static size_t window(const struct ipmpi_hub *hub, const struct ipmpi_job *job)
+{
+    const size_t prefetch = hub->sharing.prefetch;
+
+    return (job->flags & IPMPI_WORK_STEALABLE) && prefetch + 1 > WINDOW
+               ? prefetch + 1
+               : WINDOW;
 }
 
 static void pump(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 {
     while (!hub->held_back && engine->waiting != NULL &&
-           engine->nsent < WINDOW) {
+           engine->nsent < window(hub, engine->waiting)) {
         struct ipmpi_job *job = engine->waiting;
 
         DL_DELETE(engine->waiting, job);
         engine->nwaiting--;
         send_job(hub, engine, job);
         if (job->kind == IPMPI_WORK_COMM) { /* no reply will come */
-            detach(job);
+            detach(hub, job);
             ipmpi_job_destroy(&hub->ledger, &job);
         }
     }
@@ -157,10 +197,72 @@ void ipmpi_dispatch_hold_back(struct ipmpi_hub *hub, bool held_back)
         pump(hub, engine);
 }
 
-void ipmpi_dispatch_take_back(struct ipmpi_job *job)
+void ipmpi_dispatch_ahead(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                          struct ipmpi_job *job)
+{
+    IPMPI_ASSERT(job->state == IPMPI_JOB_HELD);
+    job->engine = engine;
+    job->ahead = true;
+    count(engine, job, +1);
+    send_job(hub, engine, job);
+}
+
+void ipmpi_dispatch_is_needed(struct ipmpi_job *job)
+{
+    job->engine->nsent += job->ahead;
+    job->ahead = false;
+}
+
+void ipmpi_dispatch_started(struct ipmpi_hub *hub, struct ipmpi_job *job)
+{
+    if (job->state != IPMPI_JOB_SENT)
+        return;
+    count_stealable(hub, job->engine, job, -1);
+    job->held.started = true;
+}
+
+void ipmpi_dispatch_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
 {
     IPMPI_ASSERT(job->state == IPMPI_JOB_WAITING);
-    detach(job);
+    detach(hub, job);
+}
+
+void ipmpi_dispatch_missing(struct ipmpi_hub *hub, struct ipmpi_job *job)
+{
+    IPMPI_ASSERT(job->state == IPMPI_JOB_SENT);
+    detach(hub, job);
+}
+
+enum ipmpi_handover ipmpi_dispatch_hand_over(struct ipmpi_hub *hub,
+                                             struct ipmpi_job *job,
+                                             struct ipmpi_engine *victim,
+                                             struct ipmpi_engine *thief)
+{
+    struct ipmpi_holder *to = thief != NULL ? &thief->sent : NULL;
+    const bool was_in_window = in_window(job);
+    enum ipmpi_handover verdict;
+
+    if (job->state != IPMPI_JOB_SENT ||
+        !(job->flags & IPMPI_WORK_STEALABLE)) /* only a bug hands it over */
+        return IPMPI_HANDOVER_STALE;
+    verdict = ipmpi_hand_over(&job->held, &victim->sent, to);
+    if (verdict == IPMPI_HANDOVER_STALE)
+        return verdict;
+    victim->nsent -= was_in_window;
+    count_stealable(hub, victim, job, -1);
+    count(victim, job, -1);
+    job->ahead = false;
+    job->engine = NULL;
+    job->state = IPMPI_JOB_HELD;
+    if (verdict == IPMPI_HANDOVER_BACK)
+        return verdict;
+    job->engine = thief;
+    job->state = IPMPI_JOB_SENT;
+    job->ahead = true; /* until its owner says more */
+    thief->emptied = false;
+    count_stealable(hub, thief, job, +1);
+    count(thief, job, +1);
+    return verdict;
 }
 
 /* Compat 10.5: a failed, non-silent execute aborts the execute_requests that
@@ -173,7 +275,7 @@ static void abort_queued_executes(struct ipmpi_hub *hub,
     DL_FOREACH_SAFE (engine->waiting, job, next) {
         if (job->kind != IPMPI_WORK_EXECUTE)
             continue;
-        detach(job);
+        detach(hub, job);
         DL_APPEND(aborted, job);
     }
     DL_FOREACH_SAFE (aborted, job, next) {
@@ -220,7 +322,7 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT)
         return; /* decided before: its second answer disturbs nobody */
     ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);
-    detach(job);
+    detach(hub, job);
     if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
         abort_queued_executes(hub, engine);
     job->owner->decided(hub, job, engine, &reply);
@@ -255,10 +357,10 @@ void ipmpi_dispatch_engine_lost(struct ipmpi_hub *hub,
                                     : engine->waiting;
         enum ipmpi_progress progress = IPMPI_NOT_BEGUN;
 
-        if (in_window(job))
+        if (is_work(job))
             progress = ipmpi_reckon(&reckoning, job);
         job->step = ipmpi_reckon_step(&reckoning, job);
-        detach(job);
+        detach(hub, job);
         job->owner->lost(hub, job, engine, progress);
     }
 }

@@ -15,6 +15,26 @@
 void ipmpi_dispatch(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                     struct ipmpi_job *job);
 
+/* Sends a HELD job to an engine before its turn, past the window. */
+void ipmpi_dispatch_ahead(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
+                          struct ipmpi_job *job);
+
+/* Its turn has come: from now on it counts in the window. */
+void ipmpi_dispatch_is_needed(struct ipmpi_job *job);
+
+/* The engine says that it runs the job. */
+void ipmpi_dispatch_started(struct ipmpi_hub *hub, struct ipmpi_job *job);
+
+/* The victim, which has the job, hands it over to the thief (NULL: back to
+ * rank 0). BACK: the job is HELD. It is not told to its owner. */
+enum ipmpi_handover ipmpi_dispatch_hand_over(struct ipmpi_hub *hub,
+                                             struct ipmpi_job *job,
+                                             struct ipmpi_engine *victim,
+                                             struct ipmpi_engine *thief);
+
+/* Takes a SENT job back that its engine never got; it is HELD again. */
+void ipmpi_dispatch_missing(struct ipmpi_hub *hub, struct ipmpi_job *job);
+
 /* A REPLY came from the engine; `frames` are those after the head, moved away.
  * Replies to what is already decided are dropped. */
 void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
@@ -31,7 +51,7 @@ void ipmpi_dispatch_hold_back(struct ipmpi_hub *hub, bool held_back);
 
 /* Takes a job of the engine's queue back; it is HELD again. Only for jobs in
  * state WAITING. */
-void ipmpi_dispatch_take_back(struct ipmpi_job *job);
+void ipmpi_dispatch_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
 
 /* Decides a job in the engine's place as aborted, or as failed with ename:
  * its owner is told. The job must be HELD; engine may be NULL. */

@@ -1,7 +1,8 @@
 /* Queues of tasks.
  *
- * Invariant: a task is in the queue that its state names and in no other; it
- * has a place in `timers` exactly while its deadline is not 0. */
+ * Invariant: a task is in the queue that its state names and in no other (in
+ * none when it is AHEAD); it has a place in `timers` exactly while its deadline
+ * is not 0. */
 #include "bridge/schedulers/queues.h"
 
 #include <utlist.h>
@@ -61,6 +62,32 @@ void ipmpi_queues_promote(struct ipmpi_task_queues *queues,
     insert(&queues->ready, task);
 }
 
+void ipmpi_queues_send_ahead(struct ipmpi_task_queues *queues,
+                             struct ipmpi_task *task)
+{
+    IPMPI_ASSERT(task->state == IPMPI_TASK_READY);
+    DL_DELETE(queues->ready, task);
+    task->state = IPMPI_TASK_AHEAD;
+    queues->n--;
+}
+
+void ipmpi_queues_call_back(struct ipmpi_task_queues *queues,
+                            struct ipmpi_task *task)
+{
+    IPMPI_ASSERT(task->state == IPMPI_TASK_AHEAD);
+    task->state = IPMPI_TASK_READY;
+    insert(&queues->ready, task);
+    queues->n++;
+}
+
+void ipmpi_queues_disarm(struct ipmpi_task_queues *queues,
+                         struct ipmpi_task *task)
+{
+    if (task->deadline_us != 0)
+        DL_DELETE2(queues->timers, task, timer_prev, timer_next);
+    task->deadline_us = 0;
+}
+
 void ipmpi_queues_leave(struct ipmpi_task_queues *queues,
                         struct ipmpi_task *task)
 {
@@ -68,11 +95,9 @@ void ipmpi_queues_leave(struct ipmpi_task_queues *queues,
         DL_DELETE(queues->ready, task);
     else if (task->state == IPMPI_TASK_BLOCKED)
         DL_DELETE(queues->blocked, task);
-    else
+    else if (task->state != IPMPI_TASK_AHEAD)
         return;
+    queues->n -= task->state != IPMPI_TASK_AHEAD;
     task->state = IPMPI_TASK_NEW;
-    queues->n--;
-    if (task->deadline_us != 0)
-        DL_DELETE2(queues->timers, task, timer_prev, timer_next);
-    task->deadline_us = 0;
+    ipmpi_queues_disarm(queues, task);
 }

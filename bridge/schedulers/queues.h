@@ -1,5 +1,6 @@
 /* The queues of tasks that no engine has: READY for one, or BLOCKED by what
- * they depend on; and the timers of those that must not wait for ever.
+ * they depend on; and the timers of those that must not wait for ever, at rank
+ * 0 or AHEAD of need at an engine.
  *
  * Threads: rank 0's loop only. Nothing blocks. */
 #ifndef IPMPI_SCHEDULERS_QUEUES_H
@@ -25,6 +26,16 @@ void ipmpi_queues_enter(struct ipmpi_task_queues *queues,
 /* BLOCKED to READY; its timeout goes on. */
 void ipmpi_queues_promote(struct ipmpi_task_queues *queues,
                           struct ipmpi_task *task);
+
+/* READY to AHEAD and back; its timeout goes on. */
+void ipmpi_queues_send_ahead(struct ipmpi_task_queues *queues,
+                             struct ipmpi_task *task);
+void ipmpi_queues_call_back(struct ipmpi_task_queues *queues,
+                            struct ipmpi_task *task);
+
+/* No timeout any more. */
+void ipmpi_queues_disarm(struct ipmpi_task_queues *queues,
+                         struct ipmpi_task *task);
 
 /* Out of its queue, if it is in one: it is NEW then. */
 void ipmpi_queues_leave(struct ipmpi_task_queues *queues,

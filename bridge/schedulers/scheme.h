@@ -15,6 +15,7 @@
 struct ipmpi_slot {
     struct ipmpi_engine *engine; /* borrowed from the registry */
     size_t load;                 /* tasks assigned and undecided */
+    size_t ahead;                /* tasks that it has besides: ahead.h */
     size_t npieces;              /* the same, of bulk jobs */
     bool piece_next;             /* a task came last: now a piece may */
     struct ipmpi_slot *prev, *next;

@@ -14,6 +14,7 @@ enum ipmpi_task_state {
     IPMPI_TASK_NEW,
     IPMPI_TASK_BLOCKED, /* `after` is not met */
     IPMPI_TASK_READY,   /* waits for an engine */
+    IPMPI_TASK_AHEAD,   /* waits at an engine: ahead.h */
     IPMPI_TASK_ASSIGNED,
 };
 
@@ -28,7 +29,8 @@ struct ipmpi_task {
     json_t *blacklist;  /* array of uuids that had it; NULL: none */
     int64_t timeout_us; /* of each time in the queue; 0: none */
     int64_t retries_left;
-    int64_t deadline_us;                        /* while queued; 0: none */
+    int64_t deadline_us; /* while queued; 0: none */
+    bool expired; /* timed out while AHEAD: its engine is asked to drop it */
     struct ipmpi_task *prev, *next;             /* in the queue of its state */
     struct ipmpi_task *timer_prev, *timer_next; /* if it has a deadline */
 };

@@ -53,6 +53,12 @@ static const struct argp_option table[] = {
      "what rank 0 may hold for clients before they have to wait (a quarter of "
      "the memory)",
      0},
+    {"prefetch", KEY_PREFETCH, "N", 0,
+     "tasks sent to each engine ahead of need, when more wait than engines "
+     "are free (16; 0 with --steal off)",
+     0},
+    {"steal", KEY_STEAL, "on|off", 0,
+     "whether idle engines take such tasks from others (on)", 0},
     {"respawn", KEY_RESPAWN, 0, 0, "replace engines that die", 0},
 
     {0, 0, 0, 0, "Engines:", 4},
@@ -247,7 +253,8 @@ static int defaults(const struct ipmpi_parse *parse)
     const char *value;
     int err = ipmpi_options_keep(&o->profile, "default");
 
-    o->hwm = -1;
+    o->hwm = o->prefetch = -1;
+    o->steal = true;
     o->zygote = true;
     o->log_level = IPMPI_LOG_INFO;
     err = err != 0 ? err : ipmpi_options_keep(&o->ip, "127.0.0.1");

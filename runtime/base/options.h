@@ -61,6 +61,8 @@ struct ipmpi_options {
     enum ipmpi_scheme scheme;
     int hwm; /* tasks an engine may hold in the task scheduler's eyes;
               * 0: no limit; -1: not given */
+    int prefetch; /* tasks sent to an engine ahead of need; -1: not given */
+    bool steal;   /* engines take waiting tasks from each other */
     bool respawn;
     int memory_mb; /* that rank 0 may hold for clients; 0: it chooses */
 

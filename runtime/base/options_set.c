@@ -235,6 +235,10 @@ static int set_value(const struct ipmpi_parse *parse, int key,
         return number(parse, "--port", value, 65535, &o->port);
     case KEY_PORTS:
         return set_ports(parse, value);
+    case KEY_PREFETCH:
+        return number(parse, "--prefetch", value, 4096, &o->prefetch);
+    case KEY_STEAL:
+        return set_switch(parse, "--steal", value, &o->steal);
     case KEY_HWM:
         return number(parse, "--hwm", value, INT_MAX, &o->hwm);
     case KEY_MEMORY:

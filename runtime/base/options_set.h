@@ -31,6 +31,8 @@ enum ipmpi_option_key {
     KEY_DB_FILENAME,
     KEY_SCHEME,
     KEY_HWM,
+    KEY_PREFETCH,
+    KEY_STEAL,
     KEY_RESPAWN,
     KEY_MEMORY,
     KEY_PYTHON,

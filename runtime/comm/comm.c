@@ -98,7 +98,8 @@ static int hang_bell(struct ipmpi_comm *comm, const uint8_t *token,
 }
 
 /* Exchanges addresses; fails on all ranks if any has failed so far. */
-static int meet(struct ipmpi_comm *comm, MPI_Comm all, int err)
+static int meet(struct ipmpi_comm *comm, MPI_Comm all, int err,
+                struct ipmpi_comm_spot spot)
 {
     union ipmpi_card *cards = calloc((size_t)comm->size, sizeof(*cards));
     struct ipmpi_bell_address mine = {.reserved = 0};
@@ -107,11 +108,12 @@ static int meet(struct ipmpi_comm *comm, MPI_Comm all, int err)
         return IPMPI_ENOMEM; /* cannot even take part: the job must end */
     if (comm->bell != NULL)
         ipmpi_bell_address(comm->bell, &mine);
-    err = ipmpi_meet_cards(all, err, &mine, cards);
+    err = ipmpi_meet_cards(all, err, &mine, spot, cards);
     if (comm->awake != NULL)
         ipmpi_awake_hide(comm->awake);
     for (int i = 0; i < comm->size; i++) {
         comm->peers[i]->address = cards[i].is.address;
+        comm->peers[i]->spot = cards[i].is.spot;
         comm->peers[i]->shared =
             comm->awake != NULL && ipmpi_awake_shared(comm->awake, i);
     }
@@ -132,7 +134,7 @@ static int join(struct ipmpi_comm *comm,
     comm->first = decree.first;
     if (err == 0)
         err = hang_bell(comm, decree.token, options->bell_ipv4_be);
-    err = meet(comm, all, err);
+    err = meet(comm, all, err, options->spot);
     return err != 0 ? err : ipmpi_worlds_open(comm, all);
 }
 
@@ -255,6 +257,12 @@ const struct ipmpi_bell_address *
 ipmpi_comm_address(const struct ipmpi_comm *comm, int rank)
 {
     return &comm->peers[rank]->address;
+}
+
+struct ipmpi_comm_spot ipmpi_comm_spot_of(const struct ipmpi_comm *comm,
+                                          int rank)
+{
+    return comm->peers[rank]->spot;
 }
 
 size_t ipmpi_comm_unsent_bytes(const struct ipmpi_comm *comm, int peer)

@@ -22,6 +22,12 @@
 
 struct ipmpi_comm; /* opaque */
 
+/* Where on its host a rank runs: numbers that mean something there. -1: not
+ * known, or it may run anywhere. */
+struct ipmpi_comm_spot {
+    int32_t package, cache;
+};
+
 /* Zero-initialised is a good choice. */
 struct ipmpi_comm_options {
     uint32_t protocol;     /* version of what the caller will send: must be
@@ -29,6 +35,7 @@ struct ipmpi_comm_options {
     uint32_t bell_ipv4_be; /* this host's address for the bells of other hosts;
                             * used only if the job spans hosts. 0: none, then
                             * other hosts cannot wake this rank */
+    struct ipmpi_comm_spot spot; /* told to all ranks of the world */
 };
 
 /* Initialises MPI (thread level multiple) and makes the runtime's and the
@@ -64,6 +71,10 @@ int ipmpi_comm_place(const struct ipmpi_comm *comm, int number, int *rank_out);
 /* Where a rank's bell hangs; for nannies. */
 const struct ipmpi_bell_address *
 ipmpi_comm_address(const struct ipmpi_comm *comm, int rank);
+
+/* What that rank said of itself in its options. */
+struct ipmpi_comm_spot ipmpi_comm_spot_of(const struct ipmpi_comm *comm,
+                                          int rank);
 
 /* Sends `frames` (given: moved away, empty afterwards; also on failure) to
  * `dest`, and rings if it may sleep. Never blocks. IPMPI_EDEAD: dest was

@@ -84,6 +84,7 @@ struct peer {
     MPI_Comm world; /* where it is, */
     int rank;       /* and its rank there */
     struct ipmpi_bell_address address;
+    struct ipmpi_comm_spot spot;
     bool dead;
     bool expected; /* dead only until its world has come */
     bool shared;   /* the page of awake.h */

@@ -48,12 +48,13 @@ int ipmpi_meet_decree(MPI_Comm all, uint32_t protocol, int first,
 
 int ipmpi_meet_cards(MPI_Comm all, int err,
                      const struct ipmpi_bell_address *address,
-                     union ipmpi_card *cards_out)
+                     struct ipmpi_comm_spot spot, union ipmpi_card *cards_out)
 {
     union ipmpi_card mine = {.bytes = {0}};
     int size = 0;
 
     mine.is.err = err;
+    mine.is.spot = spot;
     if (address != NULL)
         mine.is.address = *address;
     if (MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, cards_out, sizeof(mine),

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "runtime/bell/bell.h"
+#include "runtime/comm/comm.h"
 
 /* What rank 0 chose for all. The same in every version. */
 struct ipmpi_decree {
@@ -28,6 +29,7 @@ union ipmpi_card {
     struct {
         int32_t err;
         struct ipmpi_bell_address address;
+        struct ipmpi_comm_spot spot;
     } is;
     uint8_t bytes[512];
 };
@@ -42,6 +44,6 @@ int ipmpi_meet_decree(MPI_Comm all, uint32_t protocol, int first,
  * The error, if any rank has failed so far; IPMPI_EMPI. */
 int ipmpi_meet_cards(MPI_Comm all, int err,
                      const struct ipmpi_bell_address *address,
-                     union ipmpi_card *cards_out);
+                     struct ipmpi_comm_spot spot, union ipmpi_card *cards_out);
 
 #endif

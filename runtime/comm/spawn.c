@@ -89,7 +89,8 @@ static int meet(struct spawn *spawn)
                                 spawn->result.first, &decree);
 
     if (err != IPMPI_EMPI)
-        err = ipmpi_meet_cards(spawn->all, err, &spawn->address, spawn->cards);
+        err = ipmpi_meet_cards(spawn->all, err, &spawn->address,
+                               (struct ipmpi_comm_spot){-1, -1}, spawn->cards);
     if (err != 0)
         snprintf(spawn->result.why, sizeof(spawn->result.why),
                  "the new processes cannot join: %s", ipmpi_strerror(err));
@@ -235,6 +236,7 @@ static int adopt(struct ipmpi_comm *comm, const struct spawn *spawn)
         peer->world = spawn->all;
         peer->rank = i + 1;
         peer->address = spawn->cards[i + 1].is.address;
+        peer->spot = spawn->cards[i + 1].is.spot;
         peer->dead = !peer->expected;
         peer->expected = false;
     }

@@ -21,6 +21,7 @@
 #include "runtime/engine/state.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/link.h"
+#include "runtime/process/seat.h"
 #include "runtime/process/vigil.h"
 
 enum {
@@ -222,12 +223,14 @@ static int open_comm(struct ipmpi_engine *engine)
 
     if (ipmpi_interface_choose(&interface) == 0)
         options.bell_ipv4_be = interface.ipv4_be;
+    ipmpi_seat_find(&options.spot.package, &options.spot.cache);
     vigil = ipmpi_vigil_begin(engine->link_fd);
     err = ipmpi_comm_open(&options, &engine->comm);
     ipmpi_vigil_end(&vigil);
-    if (err == 0)
-        ipmpi_comm_set_room(engine->comm, &room);
-    return err;
+    if (err != 0)
+        return err;
+    ipmpi_comm_set_room(engine->comm, &room);
+    return ipmpi_theft_open(engine);
 }
 
 static int create(struct ipmpi_engine **engine_out)
@@ -355,11 +358,11 @@ int ipmpi_engine_leave(struct ipmpi_engine *engine)
     fflush(stdout);
     fflush(stderr);
     ipmpi_output_restore(engine->output);
+    atomic_store(&engine->leaving, true); /* first: no theft after LEAVING */
     err = say_leaving(engine);
     if (err != 0)
         return err;
     ipmpi_controls_end(&engine->controls);
-    atomic_store(&engine->leaving, true);
     ipmpi_outbox_ring(engine->outbox);
     pthread_join(engine->comm_thread, NULL);
     ipmpi_outbox_close(engine->outbox);
@@ -386,6 +389,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
     ipmpi_key_destroy(&e->key);
     ipmpi_work_destroy(&e->started);
     ipmpi_account_close(&e->account);
+    ipmpi_theft_clear(&e->theft);
     ipmpi_controls_clear(&e->controls);
     ipmpi_cancels_clear(&e->cancels);
     ipmpi_outbox_destroy(&e->outbox);

@@ -1,11 +1,22 @@
-/* The messages between rank 0 and the engines, documented here and nowhere
- * else. A message is a list of frames (runtime/base/frames.h) on the runtime's
- * own communicator; frame 0 is `struct ipmpi_msg_head`, in the machine's own
- * layout: all ranks of a job run one build on one architecture.
+/* The messages between rank 0 and the engines, and among the engines of one
+ * world, documented here and nowhere else. A message is a list of frames
+ * (runtime/base/frames.h) on the runtime's own communicator; frame 0 is `struct
+ * ipmpi_msg_head`, in the machine's own layout: all ranks of a job run one
+ * build on one architecture.
  *
  * Rank 0 decides each request once; `ref` is its number for it (never 0, never
  * re-used). What a client receives is composed and signed by the engine;
- * rank 0 only relays those frames. */
+ * rank 0 only relays those frames.
+ *
+ * Note [theft]. Work that any engine of a world may run is stealable. A thief
+ * asks a victim for some (STEAL). The victim picks half of what waits there,
+ * tells rank 0 first (HANDOVER), and then sends it from rank to rank (LOOT).
+ * The thief keeps it in limbo until rank 0 has entered it into its account and
+ * says so (GRANT). So at every instant rank 0 can say who holds a task, and
+ * whoever dies between two of these messages costs nothing: see
+ * runtime/tasks/holdings.h. One theft, of however many tasks, costs rank 0 a
+ * message in and a message out. Rank 0 itself may order one (GIVE).
+ * Engines name each other by their rank in their world (1 ..), in `detail`. */
 #ifndef IPMPI_ENGINE_PROTOCOL_H
 #define IPMPI_ENGINE_PROTOCOL_H
 
@@ -21,37 +32,44 @@
 
 enum ipmpi_msg_type {
     /* rank 0 -> engine */
-    IPMPI_MSG_WELCOME =
-        1,              /* detail = engine id; frames: [1] HMAC key text
-                         * (may be empty; or IPMPI_KEY_IN_FILE), [2] engine uuid, [3] session
-                         * id              of this engine's messages, [4] user name */
-    IPMPI_MSG_WORK,     /* ref, kind = enum ipmpi_work_kind, flags;
-                         * frames: [1] request header, [2] echo: members of
-                         * the reply's metadata that rank 0 knows, as JSON
-                         * text without braces ("label":null,...),
-                         * [3] content, [4..] buffers; detail = how many
-                         * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
-                         * had from this engine: see note [late abort] */
-    IPMPI_MSG_CONTROL,  /* as WORK; for the control thread of Python:
-                         * clear_request, kernel_info_request, ... */
-    IPMPI_MSG_ABORT,    /* frames: [1] array of uint64_t refs. Work among
-                         * them that has not started is answered with an
-                         * aborted REPLY; the others are unaffected */
-    IPMPI_MSG_SIGNAL,   /* detail = signal number, for the main thread */
-    IPMPI_MSG_SHUTDOWN, /* leave: stop Python, send LEAVING, wait for BYE */
-    IPMPI_MSG_BYE,      /* the job ends: stop Python, MPI_Finalize */
-    IPMPI_MSG_CANCEL,   /* ref = a share of a collective; frames: [1] why,
-                         * as text: another share failed, so what this one
-                         * waits for will not come */
-    IPMPI_MSG_MEASURE,  /* answer with MEASURED of the same ref */
-    IPMPI_MSG_PARCEL,   /* also from engine to engine: the body of a request
-                         * that many get; see note [parcels] */
-    IPMPI_MSG_PASS,     /* ref = a parcel's number; frames: [1] as PARCEL:
-                         * the receiver, which keeps the parcel, and the
-                         * engines that it is to pass it to now */
-    IPMPI_MSG_DROP,     /* ref = a parcel's number: keep it no longer */
-    IPMPI_MSG_GONE,     /* detail = rank, in this world, of an engine that is
-                         * gone: it takes nothing, and nothing of it counts */
+    IPMPI_MSG_WELCOME = 1, /* detail = engine id; frames: [1] HMAC key text
+                            * (may be empty; or IPMPI_KEY_IN_FILE), [2] engine
+                            * uuid, [3] session id of this engine's messages,
+                            * [4] user name; flags: IPMPI_WELCOME_* */
+    IPMPI_MSG_WORK,        /* ref, kind = enum ipmpi_work_kind, flags;
+                            * frames: [1] request header, [2] echo: members of
+                            * the reply's metadata that rank 0 knows, as JSON
+                            * text without braces ("label":null,...),
+                            * [3] content, [4..] buffers; detail = how many
+                            * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
+                            * had from this engine: see note [late abort] */
+    IPMPI_MSG_CONTROL,     /* as WORK; for the control thread of Python:
+                            * clear_request, kernel_info_request, ... */
+    IPMPI_MSG_ABORT,       /* frames: [1] array of uint64_t refs. Work among
+                            * them that has not started is answered with an
+                            * aborted REPLY; the others are unaffected */
+    IPMPI_MSG_SIGNAL,      /* detail = signal number, for the main thread */
+    IPMPI_MSG_SHUTDOWN,    /* leave: stop Python, send LEAVING, wait for BYE */
+    IPMPI_MSG_BYE,         /* the job ends: stop Python, MPI_Finalize */
+    IPMPI_MSG_CANCEL,      /* ref = a share of a collective; frames: [1] why,
+                            * as text: another share failed, so what this one
+                            * waits for will not come */
+    IPMPI_MSG_MEASURE,     /* answer with MEASURED of the same ref */
+    IPMPI_MSG_PARCEL,      /* also from engine to engine: the body of a request
+                            * that many get; see note [parcels] */
+    IPMPI_MSG_PASS,        /* ref = a parcel's number; frames: [1] as PARCEL:
+                            * the receiver, which keeps the parcel, and the
+                            * engines that it is to pass it to now */
+    IPMPI_MSG_DROP,        /* ref = a parcel's number: keep it no longer */
+    IPMPI_MSG_GONE,        /* detail = rank, in this world, of an engine that is
+                            * gone: it takes nothing, and nothing of it counts */
+    IPMPI_MSG_GIVE,        /* hand over half of what is stealable to the engine
+                            * `detail`, or back to rank 0 (0). A HANDOVER
+                            * follows in any case, without refs if there was
+                            * nothing */
+    IPMPI_MSG_GRANT,       /* the answer to a HANDOVER, for its thief: detail =
+                            * the victim; frames: arrays of uint64_t, [1] refs
+                            * granted, [2] refs refused: drop those */
 
     /* engine -> rank 0 */
     IPMPI_MSG_READY = 64,    /* detail = pid; frames: [1] host name, [2] Python
@@ -74,6 +92,19 @@ enum ipmpi_msg_type {
     IPMPI_MSG_MEASURED, /* ref; frames: [1] int64_t, resident bytes */
     IPMPI_MSG_PART,     /* as REPLY, but the work goes on: of a piece of a
                          * bulk job */
+    IPMPI_MSG_HANDOVER, /* this engine will not run the work [1] (refs) any
+                         * more: the thief `detail` gets it; 0: rank 0 */
+    IPMPI_MSG_MISSING,  /* work [1] (refs) was granted, but its victim died
+                         * before it came */
+    IPMPI_MSG_HUNGRY,   /* nothing to do, and a search found nothing */
+};
+
+/* engine -> engine, in one world */
+enum ipmpi_peer_msg_type {
+    IPMPI_MSG_STEAL = 128, /* have you work for me? LOOT or EMPTY follows */
+    IPMPI_MSG_EMPTY,       /* no */
+    IPMPI_MSG_LOOT,        /* a WORK of the victim's, for the thief's limbo */
+    IPMPI_MSG_WAKE,        /* there is work here */
 };
 
 enum ipmpi_work_kind {
@@ -111,6 +142,12 @@ enum ipmpi_iopub_kind {
 #define IPMPI_WORK_PARCEL                              \
     4u /* frame [3] is a parcel's number (uint64_t) in \
         * the place of content and buffers */
+#define IPMPI_WORK_STEALABLE 8u /* any engine of the world may run it */
+/* More waits in the world than is running: it is worth a search when this is
+ * done. */
+#define IPMPI_WORK_MORE 16u
+/* flags of WELCOME */
+#define IPMPI_WELCOME_STEAL 1u /* engines steal from each other */
 /* flags of PARCEL: see note [parcels] */
 #define IPMPI_PARCEL_KEEP 1u
 #define IPMPI_PARCEL_AT   2u

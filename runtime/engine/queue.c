@@ -1,20 +1,33 @@
-/* First in, first out, under one lock.
+/* Line and deque under one lock.
  *
- * Invariant: `tail` points at the NULL that ends the list; `length` counts.
+ * Invariant: `tail` points at the NULL that ends the line; `length` counts both
+ *            line and deque.
  * Threads:   any. */
 #include "runtime/engine/queue.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "runtime/base/error.h"
+#include "runtime/engine/protocol.h"
 
 struct ipmpi_queue {
     pthread_mutex_t lock; /* guards what follows */
     struct ipmpi_work *head, **tail;
+    struct ipmpi_deque deque;
     size_t length;
+    uint64_t now;   /* counts what comes and ends */
+    uint64_t since; /* when the last task of the deque ended */
+    bool busy, dry; /* the owner runs something; found nothing */
 };
+
+static struct ipmpi_work *work_of(struct ipmpi_deque_item *item)
+{
+    if (item == NULL)
+        return NULL;
+    return (struct ipmpi_work *)(void *)((char *)item -
+                                         offsetof(struct ipmpi_work, in_deque));
+}
 
 int ipmpi_work_create(struct ipmpi_frames *frames, struct ipmpi_work **work_out)
 {
@@ -68,9 +81,13 @@ int ipmpi_queue_create(struct ipmpi_queue **queue_out)
 
 void ipmpi_queue_destroy(struct ipmpi_queue **queue)
 {
+    struct ipmpi_work *work;
+
     if (*queue == NULL)
         return;
     ipmpi_work_destroy(&(*queue)->head);
+    while ((work = work_of(ipmpi_deque_take(&(*queue)->deque))) != NULL)
+        ipmpi_work_destroy(&work);
     pthread_mutex_destroy(&(*queue)->lock);
     free(*queue);
     *queue = NULL;
@@ -78,13 +95,32 @@ void ipmpi_queue_destroy(struct ipmpi_queue **queue)
 
 void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work)
 {
-    pthread_mutex_lock(&queue->lock);
-    (*work)->next = NULL;
-    *queue->tail = *work;
-    queue->tail = &(*work)->next;
-    queue->length++;
-    pthread_mutex_unlock(&queue->lock);
+    struct ipmpi_work *w = *work;
+
     *work = NULL;
+    w->next = NULL;
+    pthread_mutex_lock(&queue->lock);
+    w->stamp = ++queue->now;
+    if (w->flags & IPMPI_WORK_STEALABLE) {
+        ipmpi_deque_push_far(&queue->deque, &w->in_deque);
+    } else {
+        *queue->tail = w;
+        queue->tail = &w->next;
+    }
+    queue->length++;
+    queue->dry = false;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* Under the lock: whether the deque's next stands before the line's first. */
+static bool deque_is_next(const struct ipmpi_queue *queue)
+{
+    const struct ipmpi_work *next = work_of(ipmpi_deque_peek(&queue->deque));
+
+    if (next == NULL || queue->head == NULL)
+        return next != NULL;
+    return next->stamp < queue->head->stamp &&
+           queue->since < queue->head->stamp;
 }
 
 struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue)
@@ -92,16 +128,60 @@ struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue)
     struct ipmpi_work *work;
 
     pthread_mutex_lock(&queue->lock);
-    work = queue->head;
-    if (work != NULL) {
-        queue->head = work->next;
+    if (deque_is_next(queue)) {
+        work = work_of(ipmpi_deque_take(&queue->deque));
+    } else {
+        work = queue->head;
+        if (work != NULL)
+            queue->head = work->next;
         if (queue->head == NULL)
             queue->tail = &queue->head;
+    }
+    if (work != NULL) {
         queue->length--;
         work->next = NULL;
     }
+    queue->busy = work != NULL;
+    queue->dry = work == NULL;
     pthread_mutex_unlock(&queue->lock);
     return work;
+}
+
+void ipmpi_queue_ended(struct ipmpi_queue *queue, uint16_t flags)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->busy = false;
+    if (flags & IPMPI_WORK_STEALABLE)
+        queue->since = ++queue->now;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue)
+{
+    struct ipmpi_work *stolen = NULL, **end = &stolen, *work;
+    struct ipmpi_deque loot = {0};
+
+    pthread_mutex_lock(&queue->lock);
+    /* What stands in line behind other work is as good as behind a task. */
+    ipmpi_deque_steal_half(&queue->deque, queue->busy || queue->head != NULL,
+                           NULL, &loot);
+    queue->length -= loot.n;
+    pthread_mutex_unlock(&queue->lock);
+    while ((work = work_of(ipmpi_deque_take(&loot))) != NULL) {
+        *end = work;
+        end = &work->next;
+    }
+    return stolen;
+}
+
+bool ipmpi_queue_is_dry(struct ipmpi_queue *queue)
+{
+    bool dry;
+
+    pthread_mutex_lock(&queue->lock);
+    dry = queue->dry;
+    pthread_mutex_unlock(&queue->lock);
+    return dry;
 }
 
 typedef bool match_fn(const struct ipmpi_work *work, const void *wanted);
@@ -142,6 +222,29 @@ static bool is_among(const struct ipmpi_work *work, const void *wanted)
     return ipmpi_refs_have(w->refs, w->n, work->ref);
 }
 
+/* The same of the deque; returns where the list ends. */
+static struct ipmpi_work **remove_from_deque(struct ipmpi_queue *queue,
+                                             match_fn *matches,
+                                             const void *wanted,
+                                             struct ipmpi_work **end)
+{
+    struct ipmpi_deque_item *item = queue->deque.first, *next;
+
+    for (; item != NULL; item = next) {
+        struct ipmpi_work *work = work_of(item);
+
+        next = item->next;
+        if (!matches(work, wanted))
+            continue;
+        ipmpi_deque_remove(&queue->deque, item);
+        work->next = NULL;
+        *end = work;
+        end = &work->next;
+        queue->length--;
+    }
+    return end;
+}
+
 /* One pass: what matches goes to the list returned, the rest stays. */
 static struct ipmpi_work *remove_matching(struct ipmpi_queue *queue,
                                           match_fn *matches, const void *wanted)
@@ -149,6 +252,7 @@ static struct ipmpi_work *remove_matching(struct ipmpi_queue *queue,
     struct ipmpi_work *removed = NULL, **end = &removed, **at, *work;
 
     pthread_mutex_lock(&queue->lock);
+    end = remove_from_deque(queue, matches, wanted, end);
     for (at = &queue->head; (work = *at) != NULL;) {
         if (!matches(work, wanted)) {
             at = &work->next;

@@ -1,4 +1,7 @@
-/* Work that waits on an engine, oldest first.
+/* Work that waits on an engine: a line, first in, first out, and beside it a
+ * deque of what may be stolen. Of the deque one task at a time stands in the
+ * line, from when the one before it ended: so work that is meant for this very
+ * engine never waits for all that rank 0 has sent ahead of need.
  *
  * Threads: any; every function is atomic against the others, so that work is
  * either taken or removed, never both. */
@@ -10,10 +13,13 @@
 #include <stdint.h>
 
 #include "runtime/base/frames.h"
+#include "runtime/tasks/deque.h"
 
 /* A request and its message (frames as IPMPI_MSG_WORK has them). */
 struct ipmpi_work {
     struct ipmpi_work *next; /* of whatever list it is in */
+    struct ipmpi_deque_item in_deque;
+    uint64_t stamp; /* when it came, in the queue's own time */
     uint64_t ref;
     uint16_t kind, flags;
     int32_t naborts;    /* detail of the message: note [late abort] */
@@ -46,11 +52,23 @@ struct ipmpi_queue; /* opaque */
 int ipmpi_queue_create(struct ipmpi_queue **queue_out);
 void ipmpi_queue_destroy(struct ipmpi_queue **queue); /* with its work */
 
-/* Appends; the queue owns the work, and *work is NULL. Never fails. */
+/* Appends, to the deque if it is IPMPI_WORK_STEALABLE; the queue owns the
+ * work, and *work is NULL. Never fails. */
 void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work);
 
-/* The oldest, now the caller's; NULL: none waits. */
+/* The next, now the caller's, who runs it: see ended. NULL: none waits; the
+ * engine is dry until more comes. */
 struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue);
+
+/* What was taken, with these flags, has ended. */
+void ipmpi_queue_ended(struct ipmpi_queue *queue, uint16_t flags);
+
+/* Half of what may be stolen, from the end that the owner would reach last;
+ * the caller's, oldest first. */
+struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue);
+
+/* Whether the owner found nothing to take, and nothing has come since. */
+bool ipmpi_queue_is_dry(struct ipmpi_queue *queue);
 
 /* Those of a kind (all kinds: 0), oldest first; the caller's. */
 struct ipmpi_work *ipmpi_queue_remove_kind(struct ipmpi_queue *queue,

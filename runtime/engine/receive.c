@@ -1,4 +1,4 @@
-/* What rank 0 says to an engine; see protocol.h.
+/* What rank 0 and other engines say to an engine; see protocol.h.
  *
  * Threads: the comm thread; before it starts, main. */
 #include <signal.h>
@@ -27,11 +27,14 @@ static int take_welcome(struct ipmpi_engine *engine,
     engine->identity.engine_id = head->detail;
     ipmpi_frames_move(&engine->welcome, frames);
     engine->welcomed = true;
+    if (head->flags & IPMPI_WELCOME_STEAL)
+        ipmpi_theft_on(engine);
     return 0;
 }
 
-static int make_work(const struct ipmpi_msg_head *head,
-                     struct ipmpi_frames *frames, struct ipmpi_work **work_out)
+int ipmpi_engine_make_work(const struct ipmpi_msg_head *head,
+                           struct ipmpi_frames *frames,
+                           struct ipmpi_work **work_out)
 {
     int err =
         head->ref == 0 ? IPMPI_EFRAME : ipmpi_work_create(frames, work_out);
@@ -50,9 +53,13 @@ static int take_work(struct ipmpi_engine *engine,
                      struct ipmpi_frames *frames)
 {
     struct ipmpi_work *work;
-    int err = make_work(head, frames, &work);
+    int err = ipmpi_engine_make_work(head, frames, &work);
 
-    return err != 0 ? err : ipmpi_parcels_queue(engine, &work);
+    if (err != 0)
+        return err;
+    if (head->flags & IPMPI_WORK_MORE)
+        ipmpi_theft_hint(engine);
+    return ipmpi_parcels_queue(engine, &work);
 }
 
 static int take_control(struct ipmpi_engine *engine,
@@ -60,7 +67,7 @@ static int take_control(struct ipmpi_engine *engine,
                         struct ipmpi_frames *frames)
 {
     struct ipmpi_work *work;
-    int err = make_work(head, frames, &work);
+    int err = ipmpi_engine_make_work(head, frames, &work);
 
     if (err == 0)
         ipmpi_controls_push(&engine->controls, &work);
@@ -100,6 +107,7 @@ static int take_abort(struct ipmpi_engine *engine,
     memcpy(refs, frames->at[1].data, n * sizeof(*refs));
     ipmpi_refs_sort(refs, n);
     err = abort_refs(engine, refs, n);
+    ipmpi_theft_withdraw(engine, refs, n);
     free(refs);
     return err;
 }
@@ -121,6 +129,7 @@ static int take_shutdown(struct ipmpi_engine *engine,
 {
     (void)head;
     (void)frames;
+    ipmpi_theft_off(engine);
     ipmpi_engine_stop(engine, IPMPI_STOP_ENGINE);
     return 0;
 }
@@ -172,18 +181,6 @@ static int take_measure(struct ipmpi_engine *engine,
     return err;
 }
 
-static int take_gone(struct ipmpi_engine *engine,
-                     const struct ipmpi_msg_head *head,
-                     struct ipmpi_frames *frames)
-{
-    (void)frames;
-    if (head->detail <= 0 || head->detail >= ipmpi_comm_size(engine->comm) ||
-        head->detail == ipmpi_comm_rank(engine->comm))
-        return IPMPI_EINVAL;
-    ipmpi_comm_mark_dead(engine->comm, head->detail);
-    return 0;
-}
-
 static handle_fn *handler_of(uint16_t type)
 {
     static handle_fn *const handlers[] = {
@@ -199,7 +196,9 @@ static handle_fn *handler_of(uint16_t type)
         [IPMPI_MSG_PARCEL] = ipmpi_parcels_take,
         [IPMPI_MSG_PASS] = ipmpi_parcels_pass,
         [IPMPI_MSG_DROP] = ipmpi_parcels_drop,
-        [IPMPI_MSG_GONE] = take_gone,
+        [IPMPI_MSG_GONE] = ipmpi_theft_gone,
+        [IPMPI_MSG_GIVE] = ipmpi_theft_give,
+        [IPMPI_MSG_GRANT] = ipmpi_theft_grant,
     };
 
     return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]
@@ -217,8 +216,10 @@ static int handle(struct ipmpi_engine *engine, int source,
     memcpy(&head, frames->at[0].data, sizeof(head));
     if (head.version != IPMPI_PROTOCOL_VERSION)
         return IPMPI_EVERSION;
+    if (source != 0 && head.type != IPMPI_MSG_PARCEL)
+        return ipmpi_theft_from_peer(engine, source, &head, frames);
     handler = handler_of(head.type);
-    if (handler == NULL || (source != 0 && head.type != IPMPI_MSG_PARCEL))
+    if (handler == NULL)
         return IPMPI_EINVAL;
     /* A job may end while an added engine is on its way into it. */
     if (!engine->welcomed && head.type != IPMPI_MSG_WELCOME &&

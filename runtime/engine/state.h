@@ -14,6 +14,7 @@
 #include "runtime/engine/output.h"
 #include "runtime/engine/parcels.h"
 #include "runtime/engine/sender.h"
+#include "runtime/engine/theft.h"
 #include "runtime/process/account.h"
 
 /* Control requests, for one other thread of Python. */
@@ -71,6 +72,7 @@ struct ipmpi_engine {
     struct ipmpi_comm *comm;
     struct ipmpi_sender sender;
     struct ipmpi_parcels parcels;
+    struct ipmpi_theft theft;
     bool job_ended;          /* BYE came */
     bool welcomed;           /* WELCOME came */
     bool expects;            /* work was queued: see note [busy] */
@@ -87,6 +89,12 @@ int ipmpi_engine_check(const struct ipmpi_engine *engine);
 /* Receives a message from rank 0 (an ipmpi_receive_fn). Comm thread. */
 void ipmpi_engine_receive(void *engine, int source,
                           struct ipmpi_frames *frames);
+
+/* Makes work of a message that brings some; its frames move. IPMPI_EFRAME,
+ * IPMPI_ENOMEM. */
+int ipmpi_engine_make_work(const struct ipmpi_msg_head *head,
+                           struct ipmpi_frames *frames,
+                           struct ipmpi_work **work_out);
 
 /* Raises the stop flag and wakes everyone that waits. Comm thread. */
 void ipmpi_engine_stop(struct ipmpi_engine *engine, enum ipmpi_stop stop);

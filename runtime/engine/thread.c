@@ -237,8 +237,10 @@ void *ipmpi_engine_run(void *arg)
     while (!is_over(engine, ipmpi_clock_now_us())) {
         did = ipmpi_comm_progress(engine->comm, TURN_BUDGET,
                                   ipmpi_engine_receive, engine);
-        if (!engine->job_ended)
+        if (!engine->job_ended) {
             did += ipmpi_sender_turn(&engine->sender, TURN_BUDGET);
+            ipmpi_theft_turn(engine);
+        }
         did += write_echo(engine);
         now = ipmpi_clock_now_us();
         fire_timers(engine, now);

@@ -76,8 +76,11 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
         ipmpi_controls_are_busy(&engine->controls))
         return IPMPI_EEMPTY;
     work = take_valid(engine);
-    if (work == NULL)
+    if (work == NULL) {
+        if (atomic_load(&engine->theft.watches_dryness))
+            ipmpi_outbox_ring(engine->outbox);
         return IPMPI_EEMPTY;
+    }
     if (work->kind != IPMPI_WORK_COMM) /* rank 0 has forgotten it already */
         ipmpi_account_begin(engine->account, work->ref);
     work->started_us = ipmpi_clock_wall_us();
@@ -185,6 +188,7 @@ static int end_work(struct ipmpi_engine *engine, struct ipmpi_work *work,
         }
     }
     ipmpi_account_end(engine->account, work->ref);
+    ipmpi_queue_ended(engine->queue, work->flags);
     flush_output(engine);
     append(&reply, idle);
     ipmpi_outbox_post(engine->outbox, &reply);

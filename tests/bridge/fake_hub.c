@@ -95,6 +95,7 @@ struct ipmpi_engine *fake_engine(struct fake_hub *fake)
     CHECK_EQ(ipmpi_registry_add(&fake->hub.registry,
                                 fake->hub.registry.next_id + 1, -1, &engine),
              0);
+    engine->world = 1;
     ipmpi_registry_ready(&fake->hub.registry, engine);
     ipmpi_balanced_engine_came(&fake->hub, engine);
     return engine;

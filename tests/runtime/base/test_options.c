@@ -58,6 +58,7 @@ static void defaults_need_no_option(void **state)
     CHECK(options.python == NULL && options.work_dir == NULL);
     CHECK(options.zygote && !options.respawn);
     CHECK(!options.curve && !options.reuse && !options.log_to_file);
+    CHECK(options.steal && options.prefetch == -1);
     CHECK_EQ(options.hwm, -1);
     CHECK_EQ(options.db, IPMPI_DB_MEMORY);
     CHECK_EQ(options.scheme, IPMPI_SCHEME_LEASTLOAD);
@@ -103,7 +104,8 @@ static void options_come_in_one_word_or_two(void **state)
 {
     (void)state;
     CHECK_EQ(PARSE("--cluster-id", "c1", "--ip=*", "--location", "h", "--port",
-                   "4000", "--hwm=3", "--memory=64"),
+                   "4000", "--hwm=3", "--memory=64", "--prefetch", "5",
+                   "--steal=off"),
              0);
     CHECK_STR(options.cluster_id, "c1");
     CHECK_STR(options.ip, "*");
@@ -111,6 +113,7 @@ static void options_come_in_one_word_or_two(void **state)
     CHECK_EQ(options.port, 4000);
     CHECK_EQ(options.hwm, 3);
     CHECK_EQ(options.memory_mb, 64);
+    CHECK(!options.steal && options.prefetch == 5);
 }
 
 static void flags_of_upstream_are_accepted(void **state)
@@ -207,6 +210,8 @@ static void wrong_use_is_refused(void **state)
         {"--hwm=many"},
         {"--memory=2G"},
         {"--hwm", "-1"},
+        {"--prefetch=-1"},
+        {"--steal=some"},
         {"--port=70000"},
         {"--port"},
         {"--ports=0"},

@@ -96,6 +96,35 @@ uint64_t controller_work(int engine, enum ipmpi_work_kind kind,
     return send_request(engine, &head, msg_type, order, NULL);
 }
 
+uint64_t controller_task(int engine, unsigned flags, const char *order)
+{
+    const struct ipmpi_msg_head head = {
+        .type = IPMPI_MSG_WORK,
+        .kind = IPMPI_WORK_APPLY,
+        .flags = (uint16_t)(IPMPI_WORK_BALANCED | IPMPI_WORK_STEALABLE | flags),
+    };
+
+    return send_request(engine, &head, "apply_request", order, NULL);
+}
+
+void controller_say(int engine, enum ipmpi_msg_type type, int detail,
+                    const uint64_t *refs, int n, const uint64_t *others,
+                    int nothers)
+{
+    const struct ipmpi_msg_head head = {.version = IPMPI_PROTOCOL_VERSION,
+                                        .type = (uint16_t)type,
+                                        .detail = detail};
+    struct ipmpi_frames frames = {0};
+
+    add_head(&frames, &head);
+    CHECK_EQ(ipmpi_frames_add_copy(&frames, refs, (size_t)n * sizeof(*refs)),
+             0);
+    CHECK_EQ(ipmpi_frames_add_copy(&frames, others,
+                                   (size_t)nothers * sizeof(*others)),
+             0);
+    send_to(engine, &frames);
+}
+
 uint64_t controller_late_cell(int engine, const char *order)
 {
     const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
@@ -288,6 +317,64 @@ bool controller_has(enum ipmpi_msg_type type, uint64_t ref, int detail)
     return false;
 }
 
+int controller_take_refs(int engine, enum ipmpi_msg_type type,
+                         uint64_t *refs_out, int cap, int *detail_out)
+{
+    const int64_t deadline = ipmpi_clock_now_us() + DEADLINE_US;
+    int i, n = 0;
+
+    while ((i = find(engine, type, 0)) < 0)
+        turn(deadline);
+    if (kept[i].frames.n > 1) {
+        n = (int)(kept[i].frames.at[1].len / sizeof(uint64_t));
+        CHECK(n <= cap);
+        if (n > 0)
+            memcpy(refs_out, kept[i].frames.at[1].data,
+                   (size_t)n * sizeof(uint64_t));
+    }
+    *detail_out = kept[i].head.detail;
+    kept[i].engine = -1; /* nobody finds it again */
+    return n;
+}
+
+/* Grants what one kept message hands over; returns how many tasks. */
+static int grant_kept(int i)
+{
+    const struct ipmpi_frame *refs = &kept[i].frames.at[1];
+    const int n = (int)(refs->len / sizeof(uint64_t));
+    uint64_t copy[64];
+
+    CHECK(n <= 64);
+    if (n > 0)
+        memcpy(copy, refs->data, refs->len);
+    controller_say(kept[i].head.detail - 1, IPMPI_MSG_GRANT, kept[i].engine + 1,
+                   copy, n, NULL, 0);
+    kept[i].engine = -1;
+    return n;
+}
+
+static bool all_done(const uint64_t *refs, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!controller_is_done(refs[i]))
+            return false;
+    return true;
+}
+
+int controller_grant_until_done(const uint64_t *refs, int n)
+{
+    const int64_t deadline = ipmpi_clock_now_us() + DEADLINE_US;
+    int moved = 0, i;
+
+    while (!all_done(refs, n)) {
+        for (int engine = 0; engine < controller_engines(); engine++)
+            while ((i = find(engine, IPMPI_MSG_HANDOVER, 0)) >= 0)
+                moved += grant_kept(i);
+        turn(deadline);
+    }
+    return moved;
+}
+
 /* Frame `part` of the composed message: 0 signature, 1 header, 2 parent,
  * 3 metadata, 4 content, 5.. buffers. */
 static const struct ipmpi_frame *part_of(const struct kept *k, size_t part)
@@ -336,20 +423,20 @@ bool controller_is_done(uint64_t ref)
     return false;
 }
 
-static bool is_busy(uint64_t ref)
+int controller_where(uint64_t ref)
 {
     for (int i = 0; i < nkept; i++)
         if (kept[i].head.type == IPMPI_MSG_IOPUB &&
             kept[i].head.kind == IPMPI_IOPUB_BUSY && is_about(&kept[i], ref))
-            return true;
-    return false;
+            return kept[i].engine;
+    return -1;
 }
 
 void controller_await_busy(uint64_t ref)
 {
     const int64_t deadline = ipmpi_clock_now_us() + DEADLINE_US;
 
-    while (!is_busy(ref))
+    while (controller_where(ref) < 0)
         turn(deadline);
 }
 
@@ -493,6 +580,7 @@ static void welcome(int engine)
 {
     const struct ipmpi_msg_head head = {.version = IPMPI_PROTOCOL_VERSION,
                                         .type = IPMPI_MSG_WELCOME,
+                                        .flags = IPMPI_WELCOME_STEAL,
                                         .detail = engine};
     struct ipmpi_frames frames = {0};
     char text[64];

@@ -59,6 +59,22 @@ void controller_await_count(enum ipmpi_msg_type type, int n);
 /* Whether one of them has these. */
 bool controller_has(enum ipmpi_msg_type type, uint64_t ref, int detail);
 
+/* An apply_request that any engine may run; flags: more, IPMPI_WORK_*. */
+uint64_t controller_task(int engine, unsigned flags, const char *order);
+/* A message of head, detail and two arrays of refs: GIVE, GRANT, GONE. */
+void controller_say(int engine, enum ipmpi_msg_type type, int detail,
+                    const uint64_t *refs, int n, const uint64_t *others,
+                    int nothers);
+/* Waits for a message of this type and takes it: its refs, how many, and its
+ * detail. */
+int controller_take_refs(int engine, enum ipmpi_msg_type type,
+                         uint64_t *refs_out, int cap, int *detail_out);
+/* Plays rank 0: grants every theft until the requests are done. Returns how
+ * many tasks moved. */
+int controller_grant_until_done(const uint64_t *refs, int n);
+/* The engine that said that it runs the request; -1: none has. */
+int controller_where(uint64_t ref);
+
 void controller_abort(int engine, const uint64_t *refs, int n);
 void controller_signal(int engine, int number);
 void controller_tell(int engine, enum ipmpi_msg_type type);

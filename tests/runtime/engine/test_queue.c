@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "runtime/base/error.h"
+#include "runtime/engine/protocol.h"
 #include "tests/check.h"
 
 static struct ipmpi_queue *queue;
@@ -79,6 +80,68 @@ static void removal_keeps_the_order(void **state)
     push(10, 1); /* freed with the queue */
 }
 
+static void push_task(uint64_t ref)
+{
+    struct ipmpi_frames frames = {0};
+    struct ipmpi_work *work;
+
+    for (int i = 0; i < IPMPI_WORK_AT_BUFFERS; i++)
+        CHECK_EQ(ipmpi_frames_add_static(&frames, "{}", 2), 0);
+    CHECK_EQ(ipmpi_work_create(&frames, &work), 0);
+    work->ref = ref;
+    work->flags = IPMPI_WORK_STEALABLE;
+    ipmpi_queue_push(queue, &work);
+}
+
+/* Of the tasks sent ahead one at a time stands in line with other work. */
+static void tasks_and_other_work_take_turns(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 4; i++)
+        push_task(i);
+    push(101, 1);
+    check_next(1); /* it came before */
+    push(102, 1);
+    ipmpi_queue_ended(queue, IPMPI_WORK_STEALABLE);
+    push(103, 1);
+    check_next(101);
+    ipmpi_queue_ended(queue, 0);
+    check_next(102);
+    ipmpi_queue_ended(queue, 0);
+    check_next(2); /* stands in line since the end of 1 */
+    ipmpi_queue_ended(queue, IPMPI_WORK_STEALABLE);
+    check_next(103);
+    check_next(3);
+    ipmpi_queue_ended(queue, IPMPI_WORK_STEALABLE);
+    check_next(4);
+    CHECK(!ipmpi_queue_is_dry(queue));
+    CHECK(ipmpi_queue_take(queue) == NULL);
+    CHECK(ipmpi_queue_is_dry(queue));
+    push_task(5);
+    CHECK(!ipmpi_queue_is_dry(queue));
+}
+
+static void the_newest_tasks_are_stolen(void **state)
+{
+    const uint64_t two = 2;
+
+    (void)state;
+    push(101, 1);
+    for (uint64_t i = 1; i <= 5; i++)
+        push_task(i);
+    check_list(ipmpi_queue_remove_refs(queue, &two, 1), (uint64_t[]){2, 0});
+    check_list(ipmpi_queue_steal(queue), (uint64_t[]){4, 5, 0});
+    CHECK_EQ(ipmpi_queue_length(queue), 3);
+    check_next(101);
+    check_next(1); /* runs */
+    check_list(ipmpi_queue_steal(queue), (uint64_t[]){3, 0});
+    CHECK(ipmpi_queue_steal(queue) == NULL);
+    ipmpi_queue_ended(queue, IPMPI_WORK_STEALABLE);
+    push_task(6); /* an idle owner keeps its only one */
+    CHECK(ipmpi_queue_steal(queue) == NULL);
+    check_next(6);
+}
+
 static void too_few_frames_are_no_work(void **state)
 {
     struct ipmpi_frames frames = {0};
@@ -138,6 +201,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(removal_keeps_the_order, open_queue,
+                                        close_queue),
+        cmocka_unit_test_setup_teardown(tasks_and_other_work_take_turns,
+                                        open_queue, close_queue),
+        cmocka_unit_test_setup_teardown(the_newest_tasks_are_stolen, open_queue,
                                         close_queue),
         cmocka_unit_test(too_few_frames_are_no_work),
         cmocka_unit_test_setup_teardown(each_is_taken_or_removed_once,

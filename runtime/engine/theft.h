@@ -1,0 +1,59 @@
+/* Stealing between the engines of a world: the comm thread's side of note
+ * [theft] in protocol.h. The rules are runtime/tasks/, this is their messages.
+ *
+ * Threads: the comm thread; before it starts, main. Nothing blocks. */
+#ifndef IPMPI_ENGINE_THEFT_H
+#define IPMPI_ENGINE_THEFT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "runtime/base/frames.h"
+#include "runtime/engine/protocol.h"
+#include "runtime/tasks/limbo.h"
+#include "runtime/tasks/stealer.h"
+
+struct ipmpi_engine;
+
+struct ipmpi_theft {
+    struct ipmpi_seating *seating;
+    struct ipmpi_stealer stealer;
+    struct ipmpi_limbo limbo;
+    /* Whoever finds the queue dry is to wake the comm thread. Any thread. */
+    atomic_bool watches_dryness;
+};
+
+/* With the transport open. Nothing is stolen until `on`. IPMPI_ENOMEM. */
+int ipmpi_theft_open(struct ipmpi_engine *engine);
+void ipmpi_theft_on(struct ipmpi_engine *engine);
+/* The engine leaves: from now on it asks for nothing and gives nothing. */
+void ipmpi_theft_off(struct ipmpi_engine *engine);
+void ipmpi_theft_clear(struct ipmpi_theft *theft);
+
+/* Looks whether the queue is dry, and asks around if that is worth it. */
+void ipmpi_theft_turn(struct ipmpi_engine *engine);
+
+/* More waits in the world: flag IPMPI_WORK_MORE. */
+void ipmpi_theft_hint(struct ipmpi_engine *engine);
+
+/* These refs are withdrawn: what has been granted and not come will be
+ * answered as aborted. */
+void ipmpi_theft_withdraw(struct ipmpi_engine *engine, const uint64_t *refs,
+                          size_t n);
+
+/* Messages: of rank 0 (GIVE, GRANT, GONE), of a peer. IPMPI_EFRAME,
+ * IPMPI_EINVAL: it is none of these; IPMPI_ENOMEM. */
+int ipmpi_theft_give(struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames);
+int ipmpi_theft_grant(struct ipmpi_engine *engine,
+                      const struct ipmpi_msg_head *head,
+                      struct ipmpi_frames *frames);
+int ipmpi_theft_gone(struct ipmpi_engine *engine,
+                     const struct ipmpi_msg_head *head,
+                     struct ipmpi_frames *frames);
+int ipmpi_theft_from_peer(struct ipmpi_engine *engine, int source,
+                          const struct ipmpi_msg_head *head,
+                          struct ipmpi_frames *frames);
+
+#endif
