@@ -137,19 +137,22 @@ int ipmpi_reduce(struct ipmpi_group *group, void *data,
                : ipmpi_reduce_binomial(group, data, numbers, root);
 }
 
-int ipmpi_allreduce(struct ipmpi_group *group, void *data,
+int ipmpi_allreduce(struct ipmpi_group *group, const void *mine, void *data,
                     const struct ipmpi_numbers *numbers)
 {
+    const size_t len = numbers->count * ipmpi_number_size(numbers->number);
     bool idle;
     int err = check(group, numbers, &idle);
 
-    if (err != 0 || idle)
+    if (err != 0)
         return err;
-    if (numbers->count * ipmpi_number_size(numbers->number) >= LARGE_ALLREDUCE)
-        return ipmpi_allreduce_ring(group, data, numbers);
-    return use_plain(group, numbers)
-               ? ipmpi_plain_allreduce(group, data, numbers)
-               : ipmpi_allreduce_doubling(group, data, numbers);
+    if (!idle && len >= LARGE_ALLREDUCE)
+        return ipmpi_allreduce_ring(group, mine, data, numbers);
+    if (!idle && use_plain(group, numbers))
+        return ipmpi_plain_allreduce(group, mine, data, numbers);
+    if (mine != NULL && len > 0)
+        memcpy(data, mine, len);
+    return idle ? 0 : ipmpi_allreduce_doubling(group, data, numbers);
 }
 
 int ipmpi_scan(struct ipmpi_group *group, void *data,

@@ -109,12 +109,13 @@ int ipmpi_alltoall(struct ipmpi_group *group, const void *all,
                    const size_t *sizes, void *all_out, const size_t *sizes_out);
 int ipmpi_barrier(struct ipmpi_group *group);
 
-/* In place. IPMPI_EINVAL: the operation is not for these numbers. After
+/* In place; allreduce takes its numbers from `mine` unless that is NULL, which
+ * saves a copy. IPMPI_EINVAL: the operation is not for these numbers. After
  * reduce only root's are the result, the others' are undefined; scan gives
  * member i the result of members 0 .. i. */
 int ipmpi_reduce(struct ipmpi_group *group, void *data,
                  const struct ipmpi_numbers *numbers, int root);
-int ipmpi_allreduce(struct ipmpi_group *group, void *data,
+int ipmpi_allreduce(struct ipmpi_group *group, const void *mine, void *data,
                     const struct ipmpi_numbers *numbers);
 int ipmpi_scan(struct ipmpi_group *group, void *data,
                const struct ipmpi_numbers *numbers);

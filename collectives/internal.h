@@ -89,8 +89,8 @@ int ipmpi_reduce_binomial(struct ipmpi_group *group, void *data,
                           const struct ipmpi_numbers *numbers, int root);
 int ipmpi_allreduce_doubling(struct ipmpi_group *group, void *data,
                              const struct ipmpi_numbers *numbers);
-int ipmpi_allreduce_ring(struct ipmpi_group *group, void *data,
-                         const struct ipmpi_numbers *numbers);
+int ipmpi_allreduce_ring(struct ipmpi_group *group, const void *mine,
+                         void *data, const struct ipmpi_numbers *numbers);
 int ipmpi_scan_doubling(struct ipmpi_group *group, void *data,
                         const struct ipmpi_numbers *numbers);
 
@@ -99,8 +99,8 @@ int ipmpi_plain_bcast(struct ipmpi_group *group, void *data, size_t len,
                       int root);
 int ipmpi_plain_reduce(struct ipmpi_group *group, void *data,
                        const struct ipmpi_numbers *numbers, int root);
-int ipmpi_plain_allreduce(struct ipmpi_group *group, void *data,
-                          const struct ipmpi_numbers *numbers);
+int ipmpi_plain_allreduce(struct ipmpi_group *group, const void *mine,
+                          void *data, const struct ipmpi_numbers *numbers);
 int ipmpi_plain_scan(struct ipmpi_group *group, void *data,
                      const struct ipmpi_numbers *numbers);
 int ipmpi_plain_barrier(struct ipmpi_group *group);

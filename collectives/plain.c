@@ -77,8 +77,9 @@ int ipmpi_plain_reduce(struct ipmpi_group *group, void *data,
 typedef int start_fn(const void *, void *, int, MPI_Datatype, MPI_Op, MPI_Comm,
                      MPI_Request *);
 
-static int in_place(struct ipmpi_group *group, void *data,
-                    const struct ipmpi_numbers *numbers, start_fn *start)
+/* From `mine` (NULL: in place) to data. */
+static int all_parts(struct ipmpi_group *group, const uint8_t *mine, void *data,
+                     const struct ipmpi_numbers *numbers, start_fn *start)
 {
     const size_t size = ipmpi_number_size(numbers->number);
     const MPI_Datatype type = ipmpi_mpi_type(numbers->number);
@@ -88,24 +89,26 @@ static int in_place(struct ipmpi_group *group, void *data,
     int part = 0, err = 0;
 
     while (err == 0 && (part = next_part(&at, &count, size, part)) > 0) {
+        const size_t done = (size_t)(at - (uint8_t *)data);
         MPI_Request *request = ipmpi_group_plain_request(group);
 
         err = request == NULL
                   ? IPMPI_ENOMEM
-                  : finish(group, start(MPI_IN_PLACE, at, part, type, op,
-                                        group->comm, request));
+                  : finish(group,
+                           start(mine != NULL ? mine + done : MPI_IN_PLACE, at,
+                                 part, type, op, group->comm, request));
     }
     return err;
 }
 
-int ipmpi_plain_allreduce(struct ipmpi_group *group, void *data,
-                          const struct ipmpi_numbers *numbers)
+int ipmpi_plain_allreduce(struct ipmpi_group *group, const void *mine,
+                          void *data, const struct ipmpi_numbers *numbers)
 {
-    return in_place(group, data, numbers, MPI_Iallreduce);
+    return all_parts(group, mine, data, numbers, MPI_Iallreduce);
 }
 
 int ipmpi_plain_scan(struct ipmpi_group *group, void *data,
                      const struct ipmpi_numbers *numbers)
 {
-    return in_place(group, data, numbers, MPI_Iscan);
+    return all_parts(group, NULL, data, numbers, MPI_Iscan);
 }

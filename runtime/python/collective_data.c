@@ -93,7 +93,10 @@ static int do_reduce(struct call *c)
 
 static int do_allreduce(struct call *c)
 {
-    return ipmpi_allreduce(ipmpi_collective.group, c->in.buf, &c->numbers);
+    if (c->out.obj != NULL && c->out.len != c->in.len)
+        return IPMPI_EINVAL;
+    return ipmpi_allreduce(ipmpi_collective.group, c->out.buf, c->in.buf,
+                           &c->numbers);
 }
 
 static int do_scan(struct call *c)
@@ -231,8 +234,8 @@ const char ipmpi_collective_move_doc[] = PyDoc_STR(
     "a member has none). Sizes are bytes, one for each member. Only after\n"
     "agree.\n\n"
     "bcast(into); gather, scatter, allgather(out, into, sizes); alltoall(\n"
-    "out, into, sizes, sizes_in); reduce, allreduce, scan(into, in place,\n"
-    "number, operation); barrier().");
+    "out, into, sizes, sizes_in); reduce, scan(into, in place, number,\n"
+    "operation); allreduce(out, into, number, operation); barrier().");
 
 PyObject *ipmpi_collective_move(PyObject *self, PyObject *args,
                                 PyObject *kwargs)

@@ -136,7 +136,7 @@ static int reduce_binomial(size_t len)
 
 static int allreduce_mpi(size_t len)
 {
-    return MPI_Allreduce(MPI_IN_PLACE, a, (int)(len / 8), MPI_DOUBLE, MPI_SUM,
+    return MPI_Allreduce(b, a, (int)(len / 8), MPI_DOUBLE, MPI_SUM,
                          group->comm);
 }
 
@@ -144,7 +144,7 @@ static int allreduce_plain(size_t len)
 {
     const struct ipmpi_numbers numbers = doubles(len);
 
-    return ipmpi_plain_allreduce(group, a, &numbers);
+    return ipmpi_plain_allreduce(group, b, a, &numbers);
 }
 
 static int allreduce_doubling(size_t len)
@@ -158,7 +158,7 @@ static int allreduce_ring(size_t len)
 {
     const struct ipmpi_numbers numbers = doubles(len);
 
-    return ipmpi_allreduce_ring(group, a, &numbers);
+    return ipmpi_allreduce_ring(group, b, a, &numbers);
 }
 
 static int scan_mpi(size_t len)

@@ -322,13 +322,41 @@ static int reduce_by_tree(struct ipmpi_group *group, void *data,
     return ipmpi_reduce_binomial(group, data, numbers, group->n - 1);
 }
 
+static int allreduce(struct ipmpi_group *group, void *data,
+                     const struct ipmpi_numbers *numbers)
+{
+    return ipmpi_allreduce(group, NULL, data, numbers);
+}
+
+static int allreduce_ring(struct ipmpi_group *group, void *data,
+                          const struct ipmpi_numbers *numbers)
+{
+    return ipmpi_allreduce_ring(group, NULL, data, numbers);
+}
+
+/* From memory of its own. */
+static int allreduce_apart(struct ipmpi_group *group, void *data,
+                           const struct ipmpi_numbers *numbers)
+{
+    const size_t len = numbers->count * ipmpi_number_size(numbers->number);
+    void *mine = malloc(len + 1);
+    int err;
+
+    memcpy(mine, data, len);
+    memset(data, 0x77, len);
+    err = ipmpi_allreduce(group, mine, data, numbers);
+    free(mine);
+    return err;
+}
+
 static const struct {
     reduce_fn *reduce;
     bool at_last_only, scans;
 } reductions[] = {
-    {ipmpi_allreduce, false, false},
+    {allreduce, false, false},
+    {allreduce_apart, false, false},
     {ipmpi_allreduce_doubling, false, false},
-    {ipmpi_allreduce_ring, false, false},
+    {allreduce_ring, false, false},
     {reduce_at_last, true, false},
     {reduce_by_tree, true, false},
     {ipmpi_scan, false, true},
@@ -379,10 +407,10 @@ static void check_numbers(struct ipmpi_group *group, size_t len)
                 a[k] = b[k] = byte_of(group->me, k);
             for (size_t k = 0; k < len && number == IPMPI_BOOL; k++)
                 a[k] = b[k] = byte_of(group->me, k) & 1;
-            CHECK_EQ(ipmpi_allreduce(group, a, &numbers),
+            CHECK_EQ(ipmpi_allreduce(group, NULL, a, &numbers),
                      can ? 0 : IPMPI_EINVAL);
             if (can) {
-                CHECK_EQ(ipmpi_allreduce_ring(group, b, &numbers), 0);
+                CHECK_EQ(ipmpi_allreduce_ring(group, NULL, b, &numbers), 0);
                 CHECK_MEM(a, b, len / size * size);
             }
             free(a);

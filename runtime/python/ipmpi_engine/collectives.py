@@ -390,10 +390,14 @@ def _reduce_array(group: _Group, value, op: str, root: int | None,
     told = group.agree({**describe(value), "bytes": value.nbytes})
     for key in ("kind", "dtype", "shape"):
         group.same(told, key)
+    if root is None and not scan:
+        result = empty(told[group.me])
+        _ipmpi.collective("allreduce", raw(contiguous(value)), raw(result),
+                          number=number, operation=op)
+        return result
     result = value.copy(order="C")
-    verb = "scan" if scan else "allreduce" if root is None else "reduce"
-    _ipmpi.collective(verb, None, raw(result), root=root or 0,
-                      number=number, operation=op)
+    _ipmpi.collective("scan" if scan else "reduce", None, raw(result),
+                      root=root or 0, number=number, operation=op)
     return result
 
 
