@@ -108,6 +108,40 @@ for name, chars in {OPERATIONS!r}.items():
     assert view["wrong"] == [[]] * len(rc.ids)
 
 
+def test_every_number_moves(rc, view):
+    """Every dtype that MPI has, by every verb that moves data."""
+    view.execute(f"""
+chars = {NUMBERS + "?"!r}
+for c in chars:
+    globals()["x_" + c] = ((np.arange(3 * n + 1) + me) % 4).astype(c)
+""")
+    last = {"root": rc.ids[-1]}
+    pending = []
+    for c in NUMBERS + "?":
+        for verb, arguments in (("bcast", last), ("scatter", last),
+                                ("gather", last), ("allgather", {}),
+                                ("alltoall", {})):
+            pending.append(getattr(view, verb)(
+                f"x_{c}", into=f"{verb}_{c}", block=False, **arguments))
+    for result in pending:
+        result.get(WAIT)
+    view.execute("""
+wrong = []
+for c in chars:
+    x = globals()["x_" + c]
+    pieces = np.array_split(x, n)
+    want = {"bcast": comm.bcast(x, n - 1),
+            "scatter": comm.scatter(pieces, n - 1),
+            "allgather": np.concatenate(comm.allgather(x)),
+            "alltoall": np.concatenate(comm.alltoall(pieces))}
+    if me == n - 1:
+        want["gather"] = want["allgather"]
+    wrong += [(verb, c) for verb, value in want.items()
+              if not same(globals()[f"{verb}_{c}"], value)]
+""")
+    assert view["wrong"] == [[]] * len(rc.ids)
+
+
 @pytest.mark.parametrize("make", [
     "np.zeros(0)", "np.array(2.5 * me)", "np.arange(100_000.) * me",
     "np.arange(24).reshape(4, 6)[::2, ::-2] + me",
@@ -167,7 +201,8 @@ def test_gather_of_objects(rc, view, make):
 
 @pytest.mark.parametrize("make, axis", [
     ("np.arange(17.)", 0), ("np.arange(100_000)", 0), ("np.zeros((0, 2))", 0),
-    ("np.arange(60).reshape(4, 15)", 1), ("list(range(10))", 0),
+    ("np.arange(60).reshape(4, 15)", 1),
+    ("np.arange(240).reshape(12, 20)[::2, ::-3]", 1), ("list(range(10))", 0),
     ("'abcdefghij'", 0)])
 def test_scatter(rc, view, make, axis):
     root = rc.ids[-1]

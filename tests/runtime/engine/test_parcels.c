@@ -18,6 +18,9 @@ struct tree {
 /* 0 passes it to 1 and to 2, which passes it to 3; all on one node. */
 static const struct tree whole = {{{1, 4, 0}, {2, 1, 1}, {3, 2, 1}, {4, 1, 1}},
                                   4};
+/* The same, as if 2 and 3 were on another node. */
+static const struct tree apart = {{{1, 4, 0}, {2, 1, 1}, {3, 2, 0}, {4, 1, 1}},
+                                  4};
 static const struct tree root_alone = {{{1, 1, 0}}, 1};
 
 /* The same bytes as controller_work_buffers. */
@@ -96,14 +99,18 @@ static void work_gets_what_the_tree_brings(void **state)
         int n;
         uint16_t flags;
         bool work_first;
+        const struct tree *tree;
     } rows[] = {
-        {{0}, 0, 0, true},
-        {{10, 0, 3000}, 3, 0, false},
-        {{20000, 100, 40000}, 3, 0, true},
-        {{3 << 20, 100, 40000}, 3, 0, false},
-        {{3 << 20, 100, 40000}, 3, IPMPI_PARCEL_KEEP, true},
-        {{5000, (1 << 20) + 3, 2 << 20}, 3, IPMPI_PARCEL_KEEP, false},
-        {{1000, 20000, 40000}, 3, IPMPI_PARCEL_KEEP, true},
+        {{0}, 0, 0, true, &whole},
+        {{10, 0, 3000}, 3, 0, false, &whole},
+        {{20000, 100, 40000}, 3, 0, true, &whole},
+        {{3 << 20, 100, 40000}, 3, 0, false, &whole},
+        {{3 << 20, 100, 40000}, 3, IPMPI_PARCEL_KEEP, true, &whole},
+        {{5000, (1 << 20) + 3, 2 << 20}, 3, IPMPI_PARCEL_KEEP, false, &whole},
+        {{1000, 20000, 40000}, 3, IPMPI_PARCEL_KEEP, true, &whole},
+        {{3 << 20, 100, 40000}, 3, IPMPI_PARCEL_KEEP, true, &apart},
+        {{5000, 1 << 20, 2 << 20}, 3, IPMPI_PARCEL_KEEP, false, &apart},
+        {{20000, 100}, 2, 0, true, &apart},
     };
 
     (void)state;
@@ -113,7 +120,7 @@ static void work_gets_what_the_tree_brings(void **state)
 
         for (int pass = 0; pass < 2; pass++) {
             if (pass == rows[i].work_first)
-                send_parcel(0, number, rows[i].flags, &whole, "spoil",
+                send_parcel(0, number, rows[i].flags, rows[i].tree, "spoil",
                             rows[i].len, rows[i].n);
             for (int e = 0; e < ENGINES && pass != rows[i].work_first; e++)
                 ref[e] = controller_parcel_work(e, number);
@@ -121,6 +128,7 @@ static void work_gets_what_the_tree_brings(void **state)
         for (int e = 0; e < ENGINES; e++)
             check_echo(ref[e], rows[i].len, rows[i].n);
         drop(0, number);
+        drop(2, number);
     }
 }
 
