@@ -47,11 +47,13 @@ static int bcast_leaders(struct ipmpi_group *group, void *data, size_t len,
         rank[n++] = all.rank[i];
     }
     group->plain = all.plain && n == all.n;
+    group->spread = true;
     group->rank = rank;
     group->n = n;
     group->me = me;
     err = ipmpi_bcast(group, data, len, leaders_root);
     group->plain = all.plain;
+    group->spread = all.spread;
     group->rank = all.rank;
     group->n = all.n;
     group->me = all.me;

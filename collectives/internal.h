@@ -16,6 +16,7 @@ struct ipmpi_group {
     uint64_t id;
     int tag;
     bool plain;    /* plain MPI collectives may be used: all agree on that */
+    bool spread;   /* the members are on nodes of their own */
     bool in_plain; /* the request is of one */
     bool failed;   /* requests may be left: memory must stay */
     ipmpi_group_poll_fn *poll;
@@ -97,8 +98,6 @@ int ipmpi_scan_doubling(struct ipmpi_group *group, void *data,
 /* plain.c: the same by MPI's own, on the world's communicator. */
 int ipmpi_plain_bcast(struct ipmpi_group *group, void *data, size_t len,
                       int root);
-int ipmpi_plain_reduce(struct ipmpi_group *group, void *data,
-                       const struct ipmpi_numbers *numbers, int root);
 int ipmpi_plain_allreduce(struct ipmpi_group *group, const void *mine,
                           void *data, const struct ipmpi_numbers *numbers);
 int ipmpi_plain_scan(struct ipmpi_group *group, void *data,

@@ -51,29 +51,6 @@ int ipmpi_plain_bcast(struct ipmpi_group *group, void *data, size_t len,
     return err;
 }
 
-int ipmpi_plain_reduce(struct ipmpi_group *group, void *data,
-                       const struct ipmpi_numbers *numbers, int root)
-{
-    const size_t size = ipmpi_number_size(numbers->number);
-    const MPI_Datatype type = ipmpi_mpi_type(numbers->number);
-    const MPI_Op op = ipmpi_mpi_op(numbers->operation);
-    const bool here = group->me == root;
-    size_t count = numbers->count;
-    uint8_t *at = data;
-    int part = 0, err = 0;
-
-    while (err == 0 && (part = next_part(&at, &count, size, part)) > 0) {
-        MPI_Request *request = ipmpi_group_plain_request(group);
-
-        err = request == NULL
-                  ? IPMPI_ENOMEM
-                  : finish(group, MPI_Ireduce(here ? MPI_IN_PLACE : at,
-                                              here ? at : NULL, part, type, op,
-                                              root, group->comm, request));
-    }
-    return err;
-}
-
 typedef int start_fn(const void *, void *, int, MPI_Datatype, MPI_Op, MPI_Comm,
                      MPI_Request *);
 

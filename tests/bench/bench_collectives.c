@@ -1,4 +1,4 @@
-/* mpirun -np N bench_collectives [most bytes]: how long each algorithm of
+/* mpirun -np N bench_collectives [most bytes [verb]]: how long each algorithm of
  * collectives/ takes, by size, in microseconds; the slowest rank counts, and
  * of several rounds the median. The fastest is marked. What it prints is what
  * the cross-over points in collectives/choose.c were taken from. */
@@ -120,13 +120,6 @@ static int reduce_mpi(size_t len)
                       MPI_SUM, 0, group->comm);
 }
 
-static int reduce_plain(size_t len)
-{
-    const struct ipmpi_numbers numbers = doubles(len);
-
-    return ipmpi_plain_reduce(group, a, &numbers, 0);
-}
-
 static int reduce_binomial(size_t len)
 {
     const struct ipmpi_numbers numbers = doubles(len);
@@ -236,9 +229,7 @@ static const struct verb {
     {"reduce",
      false,
      false,
-     {{"MPI_Reduce", reduce_mpi},
-      {"plain", reduce_plain},
-      {"binomial", reduce_binomial}}},
+     {{"MPI_Reduce", reduce_mpi}, {"binomial", reduce_binomial}}},
     {"allreduce",
      false,
      false,
@@ -346,6 +337,8 @@ int main(int argc, char **argv)
                            : verbs[v].pieces ? most / 8
                                              : most;
 
+        if (argc > 2 && strcmp(argv[2], verbs[v].name) != 0)
+            continue;
         for (size_t len = 8; len <= end; len *= 8)
             measure_row(&verbs[v], len);
     }
