@@ -107,6 +107,8 @@ int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
 
     if (self == NULL)
         return IPMPI_ENOENT;
+    if (!ipmpi_place_can_grow())
+        return IPMPI_ESTATE;
     args = make_args(c, self, environment, first);
     if (args == NULL)
         return IPMPI_ENOMEM;

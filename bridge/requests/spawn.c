@@ -102,6 +102,10 @@ static void complete(struct ipmpi_hub *hub, struct order *order)
 
 /* --- the course of an order ------------------------------------------ */
 
+static const char no_growth[] =
+    "srun started this job, and adds no processes to it: ask for all engines "
+    "when it is submitted, or submit it with --mpirun";
+
 static void start(struct ipmpi_hub *hub, struct order *order)
 {
     struct ipmpi_spawn *spawn = hub->spawn;
@@ -109,7 +113,8 @@ static void start(struct ipmpi_hub *hub, struct order *order)
                            order->host, &order->first);
 
     if (err != 0) {
-        give_up(hub, order, ipmpi_strerror(err));
+        give_up(hub, order,
+                err == IPMPI_ESTATE ? no_growth : ipmpi_strerror(err));
         return;
     }
     order->state = STARTING;

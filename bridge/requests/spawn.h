@@ -22,7 +22,8 @@ struct ipmpi_spawn; /* opaque */
 
 /* Begins to start `n` engines with these names and strings (lent, may be NULL)
  * in their environment, on the added node `host` if that is not NULL. Their
- * ranks will be first .. first + n - 1. */
+ * ranks will be first .. first + n - 1. IPMPI_ESTATE: srun
+ * has started the job, and adds nothing to it; and others. */
 typedef int ipmpi_spawn_start_fn(void *ctx, int n, const json_t *environment,
                                  const char *host, int *first_out);
 

@@ -135,3 +135,9 @@ bool ipmpi_place_wants_zygote(const struct ipmpi_place *place)
 {
     return place->local_size >= 3; /* two engines, even beside rank 0 */
 }
+
+bool ipmpi_place_can_grow(void)
+{
+    return from_env("OMPI_COMM_WORLD_RANK") >= 0 ||
+           from_env("SLURM_STEP_NUM_TASKS") <= 0;
+}

@@ -32,6 +32,9 @@ bool ipmpi_place_is_added(void);
 /* Its rank in the job; of an added process the number that it has there. */
 int ipmpi_place_number(const struct ipmpi_place *place);
 
+/* Can MPI_Comm_spawn add to the job? srun adds no processes to its step. */
+bool ipmpi_place_can_grow(void);
+
 /* Is this the process that rank 0 of the job comes from? */
 bool ipmpi_place_is_controller(const struct ipmpi_place *place);
 

@@ -8,6 +8,7 @@ minutes: Slurm counts in whole ones.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -123,6 +124,26 @@ def test_submit_srun(place: Place) -> None:
         out = place.slurm.run(IPMPI, "stop", "--cluster-id", f"slurm-{job}")
         assert "stopped" in out
     assert place.wait_end(job) in ("", "COMPLETED")
+
+
+def test_srun_does_not_grow(place: Place) -> None:
+    """srun adds no processes to its step: the cluster says so and lives."""
+    from ipmpi.hub import Hub, HubError
+
+    job = place.submit("-n", "2", "-t", "10")
+    with place.client(job, 1) as rc:
+        info = json.loads((place.profile_dir / "security" /
+                           f"ipcontroller-slurm-{job}-client.json")
+                          .read_text())
+        with Hub(info) as hub:
+            try:
+                hub.ask("ipmpi_spawn_request", {"n": 1}, seconds=60)
+                raise AssertionError("it grew")
+            except HubError as error:
+                assert "--mpirun" in str(error), error
+        assert rc[:].apply_sync(lambda: 6 * 7) == [42]
+        place.slurm.run("scancel", job)
+    place.wait_end(job)
 
 
 def test_scancel_tells_clients(place: Place) -> None:
