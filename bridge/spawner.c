@@ -38,15 +38,6 @@ static char *spawned_variable(const struct ipmpi_bell_address *address,
     return text;
 }
 
-static size_t count_args(char *const *argv)
-{
-    size_t n = 0;
-
-    while (argv[n] != NULL)
-        n++;
-    return n;
-}
-
 static void free_args(char **args)
 {
     for (size_t i = 0; args != NULL && args[i] != NULL; i++)
@@ -54,50 +45,65 @@ static void free_args(char **args)
     free(args);
 }
 
-/* The arguments of env(1). */
-static char **make_args(const struct ipmpi_controller *c, const char *self,
-                        const json_t *environment, int first)
+/* A list of strings that grows; once there was no memory it stays failed. */
+struct words {
+    char **at;
+    size_t n;
+    bool failed;
+};
+
+/* Takes the word over. */
+static void give(struct words *words, char *word)
 {
-    const char *const words[] = {getenv(RANK_PROGRAM_ENV), "rank", "--"};
-    const size_t n = count_args(c->argv) + json_object_size(environment) + 6;
-    char **args = calloc(n, sizeof(*args));
-    const char *name;
-    json_t *value;
-    size_t at = 0;
+    char **grown =
+        word ? realloc(words->at, (words->n + 2) * sizeof(*grown)) : NULL;
 
-    if (args == NULL)
-        return NULL;
-    args[at] = spawned_variable(ipmpi_comm_address(c->comm, 0), first);
-    if (args[at++] == NULL)
-        goto free_args;
-    json_object_foreach((json_t *)environment, name,
-                        value) if (asprintf(&args[at++], "%s=%s", name,
-                                            json_string_value(value)) <
-                                   0) goto forget_last;
-    for (size_t i = 0; words[0] != NULL && i < 3; i++) {
-        args[at] = strdup(words[i]);
-        if (args[at++] == NULL)
-            goto free_args;
+    if (grown == NULL) {
+        free(word);
+        words->failed = true;
+        return;
     }
-    args[at] = strdup(self);
-    if (args[at++] == NULL)
-        goto free_args;
-    for (size_t i = 1; c->argv[i] != NULL; i++) {
-        args[at] = strdup(c->argv[i]);
-        if (args[at++] == NULL)
-            goto free_args;
-    }
-    return args;
-
-forget_last:
-    args[at - 1] = NULL;
-free_args:
-    free_args(args);
-    return NULL;
+    words->at = grown;
+    words->at[words->n++] = word;
+    words->at[words->n] = NULL;
 }
 
-int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
-                        const char *host, int *first_out)
+static void give_pair(struct words *words, const char *name, const char *value)
+{
+    char *word;
+
+    give(words, asprintf(&word, "%s=%s", name, value) < 0 ? NULL : word);
+}
+
+/* The arguments of env(1). NULL: no memory. */
+static char **make_args(const struct ipmpi_controller *c, const char *self,
+                        const struct ipmpi_spawn_plan *plan, int first)
+{
+    const char *const rank[] = {getenv(RANK_PROGRAM_ENV), "rank", "--"};
+    struct words words = {0};
+    const char *name;
+    json_t *value;
+    size_t i;
+
+    give(&words, spawned_variable(ipmpi_comm_address(c->comm, 0), first));
+    json_object_foreach((json_t *)plan->environment, name, value)
+        give_pair(&words, name, json_string_value(value));
+    for (i = 0; rank[0] != NULL && i < 3; i++)
+        give(&words, strdup(rank[i]));
+    give(&words, strdup(self));
+    for (i = 1; c->argv[i] != NULL; i++)
+        give(&words, strdup(c->argv[i]));
+    json_array_foreach(plan->args, i, value)
+        give(&words, strdup(json_string_value(value)));
+    if (words.failed) {
+        free_args(words.at);
+        return NULL;
+    }
+    return words.at;
+}
+
+int ipmpi_spawner_start(void *controller, const struct ipmpi_spawn_plan *plan,
+                        int *first_out)
 {
     struct ipmpi_controller *c = controller;
     const int first = ipmpi_comm_size(c->comm);
@@ -109,10 +115,10 @@ int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
         return IPMPI_ENOENT;
     if (!ipmpi_place_can_grow())
         return IPMPI_ESTATE;
-    args = make_args(c, self, environment, first);
+    args = make_args(c, self, plan, first);
     if (args == NULL)
         return IPMPI_ENOMEM;
-    err = ipmpi_comm_spawn(c->comm, ENV_PROGRAM, args, n, host);
+    err = ipmpi_comm_spawn(c->comm, ENV_PROGRAM, args, plan->n, plan->host);
     free_args(args);
     if (err != 0)
         return err;

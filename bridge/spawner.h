@@ -4,10 +4,11 @@
 #define IPMPI_BRIDGE_SPAWNER_H
 
 #include "bridge/controller_state.h"
+#include "bridge/requests/spawn.h"
 
 /* ipmpi_spawn_start_fn; ctx is the controller. */
-int ipmpi_spawner_start(void *controller, int n, const json_t *environment,
-                        const char *host, int *first_out);
+int ipmpi_spawner_start(void *controller, const struct ipmpi_spawn_plan *plan,
+                        int *first_out);
 
 /* Registers and welcomes what has come, and starts what is due. */
 void ipmpi_spawner_turn(struct ipmpi_controller *controller);

@@ -109,7 +109,7 @@ class Walk:
         self.cell("%px import os, math")
         printed = self.printed("%%px\ncount = 20\nprint('I am', os.getpid())",
                                r"I am (\d+)")
-        check(len(set(printed.values())) == self.n,
+        check(len(printed) == self.n,  # in containers pids may be alike
               "every engine printed its pid")
         check(set(printed) == set(self.rc.ids),
               "output is labelled by engine")

@@ -25,7 +25,7 @@ enum state { WAITING, STARTING, JOINING };
 struct order {
     enum state state;
     struct ipmpi_request *request; /* a share; NULL: nobody waits */
-    json_t *environment;           /* a reference, or NULL */
+    json_t *environment, *args;    /* references, or NULL */
     char *host;                    /* or NULL */
     int n, first;
     json_t *ids; /* from JOINING on */
@@ -57,6 +57,7 @@ static void drop(struct ipmpi_spawn *spawn, struct order *order)
     DL_DELETE(spawn->orders, order);
     ipmpi_request_release(&order->request);
     json_decref(order->environment);
+    json_decref(order->args);
     free(order->host);
     json_decref(order->ids);
     free(order);
@@ -109,8 +110,9 @@ static const char no_growth[] =
 static void start(struct ipmpi_hub *hub, struct order *order)
 {
     struct ipmpi_spawn *spawn = hub->spawn;
-    int err = spawn->start(spawn->ctx, order->n, order->environment,
-                           order->host, &order->first);
+    const struct ipmpi_spawn_plan plan = {order->n, order->environment,
+                                          order->args, order->host};
+    int err = spawn->start(spawn->ctx, &plan, &order->first);
 
     if (err != 0) {
         give_up(hub, order,
@@ -224,19 +226,20 @@ int64_t ipmpi_spawn_deadline_us(const struct ipmpi_spawn *spawn)
 
 /* --- orders ---------------------------------------------------------- */
 
-static int add(struct ipmpi_hub *hub, int n, json_t *environment,
-               const char *host, struct ipmpi_request *request)
+static int add(struct ipmpi_hub *hub, const struct ipmpi_spawn_plan *plan,
+               struct ipmpi_request *request)
 {
     struct order *order = calloc(1, sizeof(*order));
 
     if (order == NULL)
         return IPMPI_ENOMEM;
-    order->n = n;
-    if (host != NULL && (order->host = strdup(host)) == NULL) {
+    order->n = plan->n;
+    if (plan->host != NULL && (order->host = strdup(plan->host)) == NULL) {
         free(order);
         return IPMPI_ENOMEM;
     }
-    order->environment = json_incref(environment);
+    order->environment = json_incref((json_t *)plan->environment);
+    order->args = json_incref((json_t *)plan->args);
     if (request != NULL)
         order->request = ipmpi_request_share(request);
     DL_APPEND(hub->spawn->orders, order);
@@ -246,7 +249,9 @@ static int add(struct ipmpi_hub *hub, int n, json_t *environment,
 
 int ipmpi_spawn_order(struct ipmpi_hub *hub, int n)
 {
-    return add(hub, n, NULL, NULL, NULL);
+    const struct ipmpi_spawn_plan plan = {.n = n};
+
+    return add(hub, &plan, NULL);
 }
 
 /* Names as programs can use them: a letter or _, then these and digits. */
@@ -287,23 +292,46 @@ static bool is_host(const char *host)
            strspn(host + len + 1, "0123456789") == strlen(host + len + 1);
 }
 
+static bool is_args(json_t *args)
+{
+    json_t *value;
+    size_t i;
+
+    if (args == NULL)
+        return true;
+    json_array_foreach(args, i, value)
+    {
+        if (!json_is_string(value) || json_string_value(value)[0] != '-' ||
+            strlen(json_string_value(value)) != json_string_length(value))
+            return false;
+    }
+    return json_is_array(args);
+}
+
 void ipmpi_request_spawn(struct ipmpi_hub *hub, struct ipmpi_request *request)
 {
     json_t *content = ipmpi_request_content(request);
     json_t *environment = json_object_get(content, "environment");
+    json_t *args = json_object_get(content, "args");
     const json_t *number = json_object_get(content, "n");
     const json_t *place = json_object_get(content, "host");
-    const char *host = json_string_value(place);
     const json_int_t n = json_integer_value(number);
+    const struct ipmpi_spawn_plan plan = {
+        .n = (int)n,
+        .environment = json_is_object(environment) ? environment : NULL,
+        .args = args,
+        .host = json_string_value(place),
+    };
 
     if (!json_is_integer(number) || n < 1 || n > IPMPI_SPAWN_MAX)
         refuse(hub, request, "n must be a number from 1 to 4096");
     else if (!is_environment(environment))
         refuse(hub, request,
                "environment must be null, or an object of names and strings");
-    else if (place != NULL && !is_host(host))
+    else if (!is_args(args))
+        refuse(hub, request, "args must be a list of options, as \"--a=b\"");
+    else if (place != NULL && !is_host(plan.host))
         refuse(hub, request, "host must be a name, a colon and a number");
-    else if (add(hub, (int)n, json_is_object(environment) ? environment : NULL,
-                 host, request) != 0)
+    else if (add(hub, &plan, request) != 0)
         refuse(hub, request, ipmpi_strerror(IPMPI_ENOMEM));
 }

@@ -2,6 +2,7 @@
  * own.
  *
  *   content  {"n": int, "environment": {name: value} or null,
+ *             "args": [string], more options of ipmpi-engine for them,
  *             "host": "NAME:SLOTS", a node to add to the job for them}
  *   reply    ipmpi_spawn_reply {"status": "ok", "engine_ids": [int],
  *            "first_rank": int} when all of them are ready, or an error
@@ -20,12 +21,19 @@
 
 struct ipmpi_spawn; /* opaque */
 
-/* Begins to start `n` engines with these names and strings (lent, may be NULL)
- * in their environment, on the added node `host` if that is not NULL. Their
- * ranks will be first .. first + n - 1. IPMPI_ESTATE: srun
- * has started the job, and adds nothing to it; and others. */
-typedef int ipmpi_spawn_start_fn(void *ctx, int n, const json_t *environment,
-                                 const char *host, int *first_out);
+/* What is ordered; all lent. */
+struct ipmpi_spawn_plan {
+    int n;
+    const json_t *environment; /* names and strings for them, or NULL */
+    const json_t *args;        /* strings, more options for them, or NULL */
+    const char *host;          /* a node to add, or NULL */
+};
+
+/* Begins to start engines. Their ranks will be first .. first + n - 1.
+ * IPMPI_ESTATE: srun has started the job, and adds nothing to it; and
+ * others. */
+typedef int ipmpi_spawn_start_fn(void *ctx, const struct ipmpi_spawn_plan *plan,
+                                 int *first_out);
 
 /* IPMPI_ENOMEM. */
 int ipmpi_spawn_create(ipmpi_spawn_start_fn *start, void *ctx,

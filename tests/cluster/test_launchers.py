@@ -14,6 +14,7 @@ import ipyparallel as ipp
 import pytest
 from harness import package, places, processes
 from ipyparallel.cluster.launcher import LauncherError
+from traitlets.config import Config
 
 NEW = ipp.version_info[0] >= 8
 NAMES = ({"controller": "ipmpi", "engines": "ipmpi"} if NEW else
@@ -57,6 +58,15 @@ def test_stop_engines_leaves_the_controller(place):
         assert rc[:].apply_sync(os.getpid)
     assert processes.wait_gone(place.as_posix(), 5)
     assert not list(place.rglob("ipcontroller*.json"))
+
+
+def test_engines_have_arguments_of_their_own(place):
+    config = Config()
+    config.IpmpiEngineSetLauncher.engine_args = [
+        "--InteractiveShell.colors=nocolor"]
+    with make(n=1, config=config) as rc:
+        rc[0].execute("words = open('/proc/self/cmdline').read()", block=True)
+        assert "--InteractiveShell.colors=nocolor" in rc[0]["words"]
 
 
 def test_no_key_in_sight(place):

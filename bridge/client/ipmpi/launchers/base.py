@@ -76,9 +76,13 @@ class JobController(ClusterFiles, ControllerLauncher):
         """Whether the job is over, whatever the event loop has heard."""
         raise NotImplementedError
 
-    def provide_engines(self, n: int,
-                        environment: dict[str, str]) -> list[int]:
-        """Brings n engines; their ids. Blocks. LauncherError."""
+    def provide_engines(self, n: int, environment: dict[str, str],
+                        args: list[str]) -> list[int]:
+        """Brings n engines; their ids. Blocks. LauncherError.
+
+        args: more options of ipmpi-engine; those of a batch job, which are
+        there already, have none of their own
+        """
         raise NotImplementedError
 
     async def get_connection_info(self, timeout=None):
@@ -95,18 +99,20 @@ class JobController(ClusterFiles, ControllerLauncher):
         lines = self.get_output().splitlines()
         return "\n".join(lines[-self.output_limit:])
 
-    def _spawn(self, hub: Hub, n: int,
-               environment: dict[str, str]) -> list[int]:
+    def _spawn(self, hub: Hub, n: int, environment: dict[str, str],
+               args: list[str]) -> list[int]:
         """More engines, by the controller; returns when they are ready."""
         try:
             answer = hub.ask("ipmpi_spawn_request",
-                             {"n": n, "environment": environment},
+                             {"n": n, "environment": environment,
+                              "args": args},
                              seconds=SPAWN_SECONDS)
         except (HubError, HubTimeout) as error:
             raise LauncherError(f"no engines: {error}") from None
         return [int(i) for i in answer["engine_ids"]]
 
-    def _take(self, hub: Hub, n: int, environment: dict[str, str]) -> list[int]:
+    def _take(self, hub: Hub, n: int, environment: dict[str, str],
+              args: list[str]) -> list[int]:
         """Engines of the job that no set has yet, else spawned ones."""
         sets = getattr(self.parent, "engines", {}).values()
         taken = {i for engines in sets
@@ -114,4 +120,4 @@ class JobController(ClusterFiles, ControllerLauncher):
         free = sorted(set(hub.engines()) - taken)
         if len(free) >= n:
             return free[:n]
-        return free + self._spawn(hub, n - len(free), environment)
+        return free + self._spawn(hub, n - len(free), environment, args)

@@ -33,7 +33,8 @@ class IpmpiEngineSetLauncher(ClusterFiles, EngineLauncher):
         A controller that is silent for so long is taken for gone.""")
 
     engine_args = List(Unicode(), config=True, help="""
-        Not used: engines have the arguments of their job.""")
+        Options of ipmpi-engine and ipengine for engines that are started for
+        this set, besides those of their job.""")
 
     _watch_thread = None
     _stopping = False
@@ -64,7 +65,8 @@ class IpmpiEngineSetLauncher(ClusterFiles, EngineLauncher):
         self._log_start = _size(controller.output_file)
         try:
             self.engine_ids = await run_blocking(
-                controller.provide_engines, n, self.environment)
+                controller.provide_engines, n, self.environment,
+                list(self.engine_args))
         except LauncherError as error:
             self._fail(error)
             return

@@ -186,8 +186,8 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
 
     # -- engines -----------------------------------------------------------
 
-    def provide_engines(self, n: int,
-                        environment: dict[str, str]) -> list[int]:
+    def provide_engines(self, n: int, environment: dict[str, str],
+                        args: list[str]) -> list[int]:
         """See JobController."""
         with self._hub() as hub:
-            return self._spawn(hub, n, environment)
+            return self._spawn(hub, n, environment, args)

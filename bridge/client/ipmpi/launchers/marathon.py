@@ -74,11 +74,11 @@ class IpmpiMarathonControllerLauncher(IpmpiControllerLauncher):
         """The launcher's own; engines get theirs as options."""
         return {}
 
-    def provide_engines(self, n: int,
-                        environment: dict[str, str]) -> list[int]:
+    def provide_engines(self, n: int, environment: dict[str, str],
+                        args: list[str]) -> list[int]:
         """See JobController."""
         with self._hub() as hub:
-            return self._take(hub, n, environment)
+            return self._take(hub, n, environment, args)
 
 
 class IpmpiMarathonEngineSetLauncher(IpmpiEngineSetLauncher):

@@ -223,11 +223,11 @@ class IpmpiSlurmControllerLauncher(JobController):
             pass
         return getattr(self, "_words", "")
 
-    def provide_engines(self, n: int,
-                        environment: dict[str, str]) -> list[int]:
+    def provide_engines(self, n: int, environment: dict[str, str],
+                        args: list[str]) -> list[int]:
         """See JobController."""
         with self._hub() as hub:
-            return self._take(hub, n, environment)
+            return self._take(hub, n, environment, args)
 
 
 class IpmpiSlurmEngineSetLauncher(IpmpiEngineSetLauncher):
