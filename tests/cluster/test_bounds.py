@@ -4,11 +4,14 @@ nothing is lost."""
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from harness import places
 from harness.spawn import add_engines
 from ipyparallel import interactive
 from raw import RawClient
@@ -167,3 +170,13 @@ def test_a_deaf_client_stops_nobody(make_cluster, connect):
         status = rc.queue_status()
         assert status["unassigned"] == 0
     assert rc[:].apply_sync(length, b"abcd") == [4, 4]
+
+
+@pytest.mark.long
+@pytest.mark.seconds(600)
+def test_a_long_life_costs_no_memory():
+    """400,000 tasks: the second half lets nobody grow."""
+    done = subprocess.run(
+        [sys.executable, "-B", places.TESTS / "bench" / "million",
+         "--tasks", "400000"], capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stdout + done.stderr
