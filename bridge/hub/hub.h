@@ -18,6 +18,7 @@ struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_cast;
 struct ipmpi_bulk;
+struct ipmpi_gang;
 struct ipmpi_dask;
 struct ipmpi_spawn;
 struct ipmpi_survey;
@@ -44,6 +45,7 @@ struct ipmpi_hub {
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_cast *casts;        /* under way */
     uint64_t last_cast;
+    struct ipmpi_gang *gangs; /* those that wait, the oldest first */
     struct ipmpi_bulk *bulks; /* those begun, the next to be served first */
     struct ipmpi_abort_memory *aborted;
     struct ipmpi_dask *dask;
@@ -88,6 +90,11 @@ void ipmpi_hub_notify_registration(struct ipmpi_hub *hub,
                                    const struct ipmpi_engine *engine);
 void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub,
                                      const struct ipmpi_engine *engine);
+
+/* Publishes that a request is done with: all its output has been published.
+ * For work that has no IDLE of its own. */
+void ipmpi_hub_tell_idle(struct ipmpi_hub *hub,
+                         const struct ipmpi_frame *parent);
 
 /* Sends a message of protocol.h; `more` (given, may be NULL) are the frames
  * after the head. */

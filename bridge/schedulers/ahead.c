@@ -67,6 +67,8 @@ void ipmpi_ahead_feed(struct ipmpi_hub *hub)
 
     if (hub->sharing.prefetch == 0 || hub->held_back)
         return;
+    if (hub->bulks != NULL || hub->gangs != NULL)
+        return; /* engines with tasks in hand would never get to theirs */
     while (b->queues.ready != NULL && b->slots.nfree == 0 &&
            ipmpi_task_is_free(b->queues.ready) && (slot = choose(hub)) != NULL)
         send(hub, b->queues.ready, slot);

@@ -14,6 +14,7 @@
 #include "bridge/schedulers/balanced_state.h"
 #include "bridge/schedulers/bulk.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/gang.h"
 #include "bridge/schedulers/reckoning.h"
 #include "bridge/schedulers/task.h"
 #include "bridge/schedulers/thefts.h"
@@ -63,6 +64,7 @@ static void finish(struct ipmpi_hub *hub, struct ipmpi_task *task,
         ipmpi_hub_relay(hub, IPMPI_DOOR_TASK, job->request, engine,
                         &reply->parts);
     ipmpi_bulk_destroy(hub, &task->bulk);
+    ipmpi_gang_destroy(&task->gang);
     ipmpi_task_destroy(&task);
     ipmpi_job_destroy(&hub->ledger, &job);
     if (dependents != NULL)
@@ -146,12 +148,20 @@ static void assign(struct ipmpi_hub *hub, struct ipmpi_task *task,
     ipmpi_dispatch(hub, slot->engine, task->job);
 }
 
-/* Its pieces are handed out by scan() from now on. */
-static void begin_bulk(struct ipmpi_hub *hub, struct ipmpi_task *task)
+/* A bulk job's pieces, or a gang's shares, are given out by scan(). */
+static void begin_shared(struct ipmpi_hub *hub, struct ipmpi_task *task)
 {
-    ipmpi_queues_leave(&hub->balanced->queues, task);
+    struct ipmpi_balanced *b = hub->balanced;
+    const char *why = NULL;
+
+    ipmpi_queues_leave(&b->queues, task);
     task->state = IPMPI_TASK_ASSIGNED;
-    ipmpi_bulk_begin(hub, task->bulk);
+    if (task->bulk != NULL)
+        ipmpi_bulk_begin(hub, task->bulk);
+    else
+        why = ipmpi_gang_begin(hub, &b->slots, task->gang);
+    if (why != NULL)
+        fail(hub, task, NULL, "EngineError", why);
     scan(hub);
 }
 
@@ -162,8 +172,8 @@ static void try_to_run(struct ipmpi_hub *hub, struct ipmpi_task *task)
     struct fitting fitting = {b, task};
     struct ipmpi_slot *slot;
 
-    if (task->bulk != NULL) {
-        begin_bulk(hub, task);
+    if (task->bulk != NULL || task->gang != NULL) {
+        begin_shared(hub, task);
         return;
     }
     slot = ipmpi_scheme_choose(&b->slots, b->scheme, fits, &fitting);
@@ -189,6 +199,8 @@ static void scan(struct ipmpi_hub *hub)
         struct ipmpi_task *task = b->queues.ready;
 
         b->rescan = false;
+        ipmpi_gang_feed(hub, &b->slots,
+                        b->queues.ready != NULL || hub->bulks != NULL);
         ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_IN_TURN);
         while (task != NULL && b->slots.nfree > 0 && !b->rescan) {
             struct ipmpi_task *next = task->next;
@@ -199,6 +211,7 @@ static void scan(struct ipmpi_hub *hub)
         ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_TO_FREE);
         if (b->queues.ready == NULL)
             ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_AHEAD);
+        ipmpi_gang_feed(hub, &b->slots, false);
     }
     b->scanning = false;
     ipmpi_ahead_feed(hub);
@@ -298,6 +311,11 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 
     if (task->bulk != NULL && ipmpi_bulk_abort(hub, task->bulk))
         return; /* it ends when its pieces have */
+    if (task->gang != NULL &&
+        ipmpi_gang_abort(hub, &hub->balanced->slots, task->gang)) {
+        scan(hub);
+        return;
+    }
     unassign(hub, task, engine);
     if (reply->status == IPMPI_STATUS_ABORTED && task->expired) {
         drop(hub, task, engine);
@@ -433,9 +451,12 @@ static int make_task(struct ipmpi_job *job, struct ipmpi_task **task_out)
 {
     int err = ipmpi_task_create(job, task_out);
 
-    if (err != 0 || !ipmpi_bulk_is_asked(job->request))
+    if (err != 0)
         return err;
-    err = ipmpi_bulk_create(*task_out);
+    if (ipmpi_bulk_is_asked(job->request))
+        err = ipmpi_bulk_create(*task_out);
+    else if (ipmpi_gang_is_asked(job->request))
+        err = ipmpi_gang_create(*task_out);
     if (err != 0)
         ipmpi_task_destroy(task_out);
     return err;
@@ -476,12 +497,19 @@ void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job)
     ipmpi_queues_leave(&hub->balanced->queues, job->data);
 }
 
-/* --- bulk jobs ------------------------------------------------------- */
+/* --- bulk jobs and gangs
+ * ------------------------------------------------------- */
 
-void ipmpi_balanced_bulk_done(struct ipmpi_hub *hub, struct ipmpi_task *task,
-                              struct ipmpi_reply *reply)
+void ipmpi_balanced_end(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                        struct ipmpi_engine *engine, struct ipmpi_reply *reply)
 {
-    finish(hub, task, NULL, reply);
+    finish(hub, task, engine, reply);
+}
+
+void ipmpi_balanced_let_go(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+{
+    if (engine->task_slot != NULL)
+        ipmpi_slots_keep(&hub->balanced->slots, engine->task_slot, false);
 }
 
 void ipmpi_balanced_add_piece(struct ipmpi_hub *hub,
@@ -521,22 +549,31 @@ void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
 {
     struct ipmpi_slot *slot = engine->task_slot;
 
-    if (slot != NULL)
+    if (slot != NULL) {
+        ipmpi_gang_engine_goes(hub, &hub->balanced->slots, engine);
         ipmpi_slots_remove(&hub->balanced->slots, &slot);
+    }
+    ipmpi_gang_engine_gone(hub, &hub->balanced->slots);
     ipmpi_bulk_engine_gone(hub);
     scan(hub); /* tasks for this engine alone have become impossible */
 }
 
+static int64_t timeout_us(const struct ipmpi_balanced *b)
+{
+    return b->queues.timers != NULL ? b->queues.timers->deadline_us : INT64_MAX;
+}
+
 int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
 {
-    const struct ipmpi_task *first = hub->balanced->queues.timers;
+    const int64_t task = timeout_us(hub->balanced);
+    const int64_t gang = ipmpi_gang_deadline_us(hub);
 
-    return first != NULL ? first->deadline_us : INT64_MAX;
+    return task < gang ? task : gang;
 }
 
 void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
 {
-    while (ipmpi_balanced_deadline_us(hub) <= now_us(hub)) {
+    while (timeout_us(hub->balanced) <= now_us(hub)) {
         struct ipmpi_task *task = hub->balanced->queues.timers;
 
         if (task->state == IPMPI_TASK_AHEAD)
@@ -544,6 +581,8 @@ void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
         else
             fail(hub, task, NULL, "TaskTimeout", "");
     }
+    if (ipmpi_gang_deadline_us(hub) <= now_us(hub))
+        scan(hub);
 }
 
 size_t ipmpi_balanced_unassigned(const struct ipmpi_hub *hub)
@@ -595,10 +634,12 @@ void ipmpi_balanced_close(struct ipmpi_hub *hub)
 
         ipmpi_queues_leave(&b->queues, task);
         ipmpi_bulk_destroy(hub, &task->bulk);
+        ipmpi_gang_destroy(&task->gang);
         ipmpi_task_destroy(&task);
         ipmpi_job_destroy(&hub->ledger, &job);
     }
     ipmpi_bulk_close(hub);
+    ipmpi_gang_close(hub);
     while (b->slots.lru != NULL) {
         struct ipmpi_slot *slot = b->slots.lru;
 

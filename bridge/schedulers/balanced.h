@@ -36,10 +36,12 @@ void ipmpi_balanced_moved(struct ipmpi_hub *hub, struct ipmpi_job *job,
 /* Takes an unassigned task out of its queue, to be decided by the caller. */
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
 
-/* For bulk.c. All items are decided: ends the task (its reply is lent, its
- * parts may be moved). */
-void ipmpi_balanced_bulk_done(struct ipmpi_hub *hub, struct ipmpi_task *task,
-                              struct ipmpi_reply *reply);
+/* For bulk.c and gang.c. Ends the task (its reply is lent, its parts may be
+ * moved; engine may be NULL). */
+void ipmpi_balanced_end(struct ipmpi_hub *hub, struct ipmpi_task *task,
+                        struct ipmpi_engine *engine, struct ipmpi_reply *reply);
+/* An engine is done with its share (it may be gone). */
+void ipmpi_balanced_let_go(struct ipmpi_hub *hub, struct ipmpi_engine *engine);
 /* An engine got a piece, or is done with one (it may be gone). */
 void ipmpi_balanced_add_piece(struct ipmpi_hub *hub,
                               struct ipmpi_engine *engine);

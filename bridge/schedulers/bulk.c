@@ -76,8 +76,8 @@ static void end_if_done(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
     if (err != 0)
         ipmpi_log_error("BULK-MEMORY", "out of memory; no answer to %s",
                         bulk->task->job->msg_id);
-    ipmpi_bulk_tell_idle(hub, bulk);
-    ipmpi_balanced_bulk_done(hub, bulk->task, &reply);
+    ipmpi_hub_tell_idle(hub, &bulk->task->job->header);
+    ipmpi_balanced_end(hub, bulk->task, NULL, &reply);
     ipmpi_frames_clear(&reply.parts);
 }
 

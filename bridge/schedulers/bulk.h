@@ -47,7 +47,7 @@ int ipmpi_bulk_create(struct ipmpi_task *task);
 void ipmpi_bulk_destroy(struct ipmpi_hub *hub, struct ipmpi_bulk **bulk);
 
 /* From now on its items may be handed out. When all are decided, and no engine
- * has a piece, the scheduler hears of it by ipmpi_balanced_bulk_done. */
+ * has a piece, the scheduler hears of it by ipmpi_balanced_end. */
 void ipmpi_bulk_begin(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk);
 
 /* Takes back what has not started; engines are asked to stop between two

@@ -65,7 +65,4 @@ void ipmpi_bulk_tell_failed(struct ipmpi_hub *hub,
 int ipmpi_bulk_make_end(struct ipmpi_hub *hub, const struct ipmpi_bulk *bulk,
                         struct ipmpi_reply *reply_out);
 
-/* Publishes that the request is done with: all its output has been. */
-void ipmpi_bulk_tell_idle(struct ipmpi_hub *hub, const struct ipmpi_bulk *bulk);
-
 #endif

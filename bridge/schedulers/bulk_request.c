@@ -236,24 +236,3 @@ int ipmpi_bulk_make_end(struct ipmpi_hub *hub, const struct ipmpi_bulk *bulk,
     json_decref(content);
     return err;
 }
-
-void ipmpi_bulk_tell_idle(struct ipmpi_hub *hub, const struct ipmpi_bulk *bulk)
-{
-    static const char topic[] = "controller.status";
-    static const char idle[] = "{\"execution_state\":\"idle\"}";
-    const struct ipmpi_frame metadata = {(const uint8_t *)"{}", 2, NULL};
-    const struct ipmpi_frame content = {(const uint8_t *)idle, sizeof(idle) - 1,
-                                        NULL};
-    struct ipmpi_frames out = {0};
-    int err = ipmpi_frames_add_static(&out, topic, sizeof(topic) - 1);
-
-    if (err == 0)
-        err = ipmpi_frames_add_static(&out, IPMPI_DELIM, IPMPI_DELIM_LEN);
-    if (err == 0)
-        err = ipmpi_compose(
-            hub->composer, "status", hub->out.wall_us(hub->out.ctx),
-            &bulk->task->job->header, &metadata, &content, &out);
-    if (err == 0)
-        hub->out.to_client(hub->out.ctx, IPMPI_DOOR_IOPUB, &out);
-    ipmpi_frames_clear(&out);
-}

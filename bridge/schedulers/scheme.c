@@ -15,13 +15,31 @@
 bool ipmpi_slot_is_free(const struct ipmpi_slots *slots,
                         const struct ipmpi_slot *slot)
 {
+    if (slot->kept)
+        return false;
     return slots->hwm == 0 || (slot->load < slots->hwm && slot->npieces == 0);
 }
 
 bool ipmpi_slot_takes_piece(const struct ipmpi_slots *slots,
                             const struct ipmpi_slot *slot, size_t npieces)
 {
-    return slot->npieces == npieces && (slot->load == 0 || slots->hwm == 0);
+    return !slot->kept && slot->npieces == npieces &&
+           (slot->load == 0 || slots->hwm == 0);
+}
+
+bool ipmpi_slot_is_idle(const struct ipmpi_slot *slot, bool others_wait)
+{
+    return !slot->kept && slot->load == 0 && slot->ahead == 0 &&
+           slot->npieces == 0 && !(slot->was_kept && others_wait);
+}
+
+void ipmpi_slots_keep(struct ipmpi_slots *slots, struct ipmpi_slot *slot,
+                      bool kept)
+{
+    slots->nfree -= ipmpi_slot_is_free(slots, slot);
+    slot->was_kept = slot->kept && !kept;
+    slot->kept = kept;
+    slots->nfree += ipmpi_slot_is_free(slots, slot);
 }
 
 int ipmpi_slots_add(struct ipmpi_slots *slots, struct ipmpi_engine *engine)
@@ -53,6 +71,7 @@ void ipmpi_slots_assign(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
     IPMPI_ASSERT(ipmpi_slot_is_free(slots, slot));
     slot->load++;
     slot->piece_next = true;
+    slot->was_kept = false;
     slots->nfree -= !ipmpi_slot_is_free(slots, slot);
     DL_DELETE(slots->lru, slot);
     DL_APPEND(slots->lru, slot);
@@ -72,7 +91,7 @@ void ipmpi_slots_add_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot)
 {
     slots->nfree -= ipmpi_slot_is_free(slots, slot);
     slot->npieces++;
-    slot->piece_next = false;
+    slot->piece_next = slot->was_kept = false;
     slots->nfree += ipmpi_slot_is_free(slots, slot);
 }
 

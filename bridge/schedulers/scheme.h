@@ -18,6 +18,8 @@ struct ipmpi_slot {
     size_t ahead;                /* tasks that it has besides: ahead.h */
     size_t npieces;              /* the same, of bulk jobs */
     bool piece_next;             /* a task came last: now a piece may */
+    bool kept;                   /* for a gang, or by it */
+    bool was_kept;               /* nothing else has come since */
     struct ipmpi_slot *prev, *next;
 };
 
@@ -43,6 +45,13 @@ bool ipmpi_slot_takes_piece(const struct ipmpi_slots *slots,
 void ipmpi_slots_assign(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
 /* One task less. True if the engine was full and now is not. */
 bool ipmpi_slots_unassign(struct ipmpi_slots *slots, struct ipmpi_slot *slot);
+
+/* Whether a gang may have it; not one that was in a gang last, if `others_wait`
+ * for it. */
+bool ipmpi_slot_is_idle(const struct ipmpi_slot *slot, bool others_wait);
+/* Keeps it from tasks and pieces, or lets it go. */
+void ipmpi_slots_keep(struct ipmpi_slots *slots, struct ipmpi_slot *slot,
+                      bool kept);
 
 /* One piece more, or less. */
 void ipmpi_slots_add_piece(struct ipmpi_slots *slots, struct ipmpi_slot *slot);

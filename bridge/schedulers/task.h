@@ -19,10 +19,12 @@ enum ipmpi_task_state {
 };
 
 struct ipmpi_bulk;
+struct ipmpi_gang;
 
 struct ipmpi_task {
     struct ipmpi_job *job;
-    struct ipmpi_bulk *bulk; /* what is left of a bulk job; else NULL */
+    struct ipmpi_bulk *bulk; /* a bulk job; else NULL */
+    struct ipmpi_gang *gang; /* a task of several engines; else NULL */
     enum ipmpi_task_state state;
     struct ipmpi_dependency after, follow;
     json_t *targets;    /* array of uuids; NULL: any engine */

@@ -117,6 +117,8 @@ enum ipmpi_work_kind {
                        * nothing to the client */
     IPMPI_WORK_BULK,  /* a piece of a bulk job (bridge/schedulers/bulk.h); any
                        * number of PARTs, then a REPLY; no BUSY and no IDLE */
+    IPMPI_WORK_MPI,   /* a share of a gang's task (bridge/schedulers/gang.h);
+                       * REPLY, but no BUSY and no IDLE */
 };
 
 enum ipmpi_status {

@@ -57,10 +57,10 @@ static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
     return work;
 }
 
-/* A bulk job is busy or idle as a whole: rank 0 tells. */
+/* What several engines do is busy or idle as a whole: rank 0 tells. */
 static bool has_status(const struct ipmpi_work *work)
 {
-    return work->kind != IPMPI_WORK_BULK;
+    return work->kind != IPMPI_WORK_BULK && work->kind != IPMPI_WORK_MPI;
 }
 
 int ipmpi_engine_take(struct ipmpi_engine *engine,
