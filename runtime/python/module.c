@@ -174,6 +174,7 @@ static int add_constants(PyObject *module)
         {"COMM", IPMPI_WORK_COMM},
         {"OTHER", IPMPI_WORK_OTHER},
         {"BULK", IPMPI_WORK_BULK},
+        {"MPI", IPMPI_WORK_MPI},
         {"BALANCED", IPMPI_WORK_BALANCED},
         {"SILENT", IPMPI_WORK_SILENT},
         {"OK", IPMPI_STATUS_OK},

@@ -1,6 +1,8 @@
 /* Work and controls: from the engine to Python and back. */
 #include "runtime/python/module.h"
 
+#include <string.h>
+
 #include "runtime/base/error.h"
 #include "runtime/engine/text.h"
 
@@ -34,7 +36,8 @@ PyDoc_STRVAR(
     "(ref, kind, flags, header, content, buffers), or None.\n\n"
     "It is now started: busy is published, and its header becomes\n"
     "the parent of all output. `ref` (int) names it until reply() or\n"
-    "finish(). `kind` is APPLY, EXECUTE, COMM, BULK or OTHER, `flags` any\n"
+    "finish(). `kind` is APPLY, EXECUTE, COMM, BULK, MPI or OTHER, `flags` "
+    "any\n"
     "of BALANCED and SILENT; `header` and `content` are JSON (bytes),\n"
     "`buffers` writable memoryviews that stay valid for as long as\n"
     "they are held. None: nothing waits, a control must be answered\n"
@@ -166,21 +169,24 @@ static PyObject *note_step(PyObject *self, PyObject *step)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(is_cancelled_doc,
-             "is_cancelled()\n--\n\n"
-             "Whether the request that runs has been given up elsewhere: its\n"
-             "client aborted it, or another part of it failed.");
+PyDoc_STRVAR(
+    why_cancelled_doc,
+    "why_cancelled()\n--\n\n"
+    "The reason why the request that runs has been given up elsewhere\n"
+    "(its client aborted it, another part of it failed), or None.");
 
-static PyObject *is_cancelled(PyObject *self, PyObject *none)
+static PyObject *why_cancelled(PyObject *self, PyObject *none)
 {
     struct ipmpi_engine *engine = ipmpi_python_get_engine();
-    char why[2];
+    char why[1024];
 
     (void)self;
     (void)none;
     if (engine == NULL)
         return NULL;
-    return PyBool_FromLong(ipmpi_engine_is_cancelled(engine, why, sizeof(why)));
+    if (!ipmpi_engine_is_cancelled(engine, why, sizeof(why)))
+        Py_RETURN_NONE;
+    return PyUnicode_DecodeUTF8(why, (Py_ssize_t)strlen(why), "replace");
 }
 
 PyDoc_STRVAR(finish_doc,
@@ -296,7 +302,7 @@ PyMethodDef ipmpi_python_work_methods[] = {
      reply_doc},
     {"reply_part", reply_part, METH_VARARGS, reply_part_doc},
     {"note_step", note_step, METH_O, note_step_doc},
-    {"is_cancelled", is_cancelled, METH_NOARGS, is_cancelled_doc},
+    {"why_cancelled", why_cancelled, METH_NOARGS, why_cancelled_doc},
     {"finish", finish, METH_VARARGS, finish_doc},
     {"abort_queued", abort_queued, METH_NOARGS, abort_queued_doc},
     {"take_control", take_control, METH_NOARGS, take_control_doc},

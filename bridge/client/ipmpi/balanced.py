@@ -5,6 +5,7 @@
     view.map_async(f, xs, chunksize=1)          # each item a task of its own
     for y in view.imap(f, endless()): ...       # reads arguments as it goes
     with view.executor as pool: pool.map(f, xs)
+    view.mpi(4).apply_sync(f)                   # f(comm) on 4 engines
 
 The controller splits a map into pieces that take an engine some 20 ms, by the
 time that items take, and smaller ones towards the end; with a `chunksize`,
@@ -19,7 +20,7 @@ import threading
 import time
 from typing import Any, Iterator
 
-from ipyparallel import LoadBalancedView, dependent
+from ipyparallel import AsyncResult, LoadBalancedView, dependent
 from ipyparallel.client.remotefunction import getname
 from ipyparallel.client.view import (ViewExecutor, save_ids, sync_results)
 from ipyparallel.serialize import pack_apply_message
@@ -121,6 +122,56 @@ class BulkView(LoadBalancedView):
         self._lazy_maps = {other for other in self._lazy_maps
                            if other.thread.is_alive()} | {lazy}
         return lazy
+
+
+    def mpi(self, k: int) -> "MpiTasks":
+        """For tasks of `k` engines: view.mpi(4).apply(f, *args) calls
+        f(comm, *args) on 4 engines that are free, with an mpi4py communicator
+        of exactly these, made for the call and freed after it.
+
+        Such a task waits among the view's other tasks until it can have its
+        engines, which are all of those started together. Its result is a list
+        of what f returned, in the order of ranks. If f raises on one engine,
+        or an engine dies, the task fails at once, and waits in `comm` end on
+        the others. Retries do not apply.
+        """
+        if not isinstance(k, int) or k < 1:
+            raise ValueError(f"a task of {k!r} engines?")
+        return MpiTasks(self, k)
+
+    @sync_results
+    @save_ids
+    def _apply_mpi(self, k: int, f, args, kwargs, block) -> AsyncResult:
+        metadata = dict(self._task_metadata(None), ipmpi_mpi=k)
+        future = self.client.send_apply_request(
+            self._socket, f, args, kwargs, track=self.track,
+            metadata=metadata)
+        result = AsyncResult(self.client, future, fname=getname(f),
+                             owner=True)
+        if self.block if block is None else block:
+            try:
+                return result.get()
+            except KeyboardInterrupt:
+                pass
+        return result
+
+
+class MpiTasks:
+    """Calls functions with a communicator of k engines."""
+
+    def __init__(self, view: BulkView, k: int) -> None:
+        self.view = view
+        self.k = k
+
+    def apply(self, f, *args, **kwargs):
+        """f(comm, *args, **kwargs) on k engines."""
+        return self.view._apply_mpi(self.k, f, args, kwargs, None)
+
+    def apply_async(self, f, *args, **kwargs) -> AsyncResult:
+        return self.view._apply_mpi(self.k, f, args, kwargs, False)
+
+    def apply_sync(self, f, *args, **kwargs) -> list:
+        return self.view._apply_mpi(self.k, f, args, kwargs, True)
 
 
 class BulkExecutor(ViewExecutor):

@@ -19,9 +19,13 @@ from .session import BUFFER_THRESHOLD, ITEM_THRESHOLD, pack
 _CALL = compile("f(*args, **kwargs)", "<string>", "eval")
 
 
-def run(kernel, ref: int, buffers: list) -> None:
+def run(kernel, ref: int, buffers: list, call=None) -> None:
     """Runs one request and replies. Whatever user code raises, SystemExit and
-    KeyboardInterrupt included, is an error reply."""
+    KeyboardInterrupt included, is an error reply.
+
+    call: from buffers and namespace to the result's buffers; default: _call
+    """
+    call = call or _call
     interrupts = kernel.interrupts
     content = None
     result: list = []
@@ -41,7 +45,7 @@ def run(kernel, ref: int, buffers: list) -> None:
     kernel.reply(ref, status, content, result)
 
 
-def call(buffers: list, user_ns: dict) -> list:
+def _call(buffers: list, user_ns: dict) -> list:
     """Unpacks, calls, and serializes the result: buffers in, buffers out.
 
     Unpacking runs functional dependencies; it and serializing may raise
@@ -53,5 +57,9 @@ def call(buffers: list, user_ns: dict) -> list:
     if "ncores" in kwargs:
         dask_worker.translate(f, kwargs)
     result = eval(_CALL, user_ns, {"f": f, "args": args, "kwargs": kwargs})
+    return pack_result(result)
+
+
+def pack_result(result) -> list:
     return serialize.serialize_object(result, BUFFER_THRESHOLD,
                                       ITEM_THRESHOLD)

@@ -165,7 +165,7 @@ class _Piece:
         now = time.monotonic()
         if now - self._reported > REPORT_S and self._at < self._end:
             self.report()
-        return now > self._limit or _ipmpi.is_cancelled()
+        return now > self._limit or _ipmpi.why_cancelled() is not None
 
     def fail(self, exc: BaseException, end: int | None = None) -> None:
         """The next item, or those up to `end`, have failed."""

@@ -17,7 +17,8 @@ import _ipmpi
 from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
 
-from . import apply, bulk, comms, errors, execute, forked, frontend, shell
+from . import (apply, bulk, comms, errors, execute, forked, frontend, gang,
+               shell)
 from .bound import FrontRequest
 from .interrupts import Interrupts
 from .parent import current
@@ -120,6 +121,8 @@ class EngineKernel(Kernel):
             apply.run(self, ref, buffers)
         elif kind == _ipmpi.BULK:
             bulk.run(self, ref, content, buffers)
+        elif kind == _ipmpi.MPI:
+            gang.run(self, ref, content, buffers)
         elif kind == _ipmpi.EXECUTE:
             return execute.run(self, ref, content)
         elif kind == _ipmpi.COMM:

@@ -17,7 +17,7 @@ import uuid
 package_dir = ""
 version = "fake"
 
-APPLY, EXECUTE, COMM, OTHER, BULK = 1, 2, 3, 4, 5
+APPLY, EXECUTE, COMM, OTHER, BULK, MPI = 1, 2, 3, 4, 5, 6
 BALANCED, SILENT = 1, 2
 OK, ERROR, ABORTED, UNMET, UNKNOWN = 0, 1, 2, 3, 4
 
@@ -35,7 +35,7 @@ started: dict[int, dict] = {}
 replies: dict[int, Reply] = {}
 parts: dict[int, list[tuple]] = {}
 steps: list[int] = []
-cancelled = False
+cancelled: str | None = None
 control_replies: dict[int, tuple] = {}
 published: list[Message] = []
 log: list[str] = []
@@ -145,7 +145,7 @@ def note_step(step: int) -> None:
     steps.append(step)
 
 
-def is_cancelled() -> bool:
+def why_cancelled() -> str | None:
     return cancelled
 
 

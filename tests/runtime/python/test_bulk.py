@@ -140,11 +140,11 @@ def test_a_chunk_is_not_handed_back_half_done(engine):
 
 
 def test_a_cancelled_piece_stops_between_two_items(engine):
-    fake.cancelled = True
+    fake.cancelled = "aborted"
     try:
         piece = Piece(engine, abs, list(range(1000)), unit=1000)
     finally:
-        fake.cancelled = False
+        fake.cancelled = None
     assert piece.done == 1
 
 
