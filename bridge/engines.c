@@ -60,6 +60,46 @@ static void copy_text(const struct ipmpi_frames *frames, size_t i, char *out,
     out[len] = '\0';
 }
 
+/* Note [twice]. ipyparallel's wait_for_engines looks at the engines that are
+ * there, and then begins to listen: it never hears of one that comes between.
+ * So clients are told of each engine again a little later; a repetition does
+ * them no harm. */
+enum { AGAIN_US = 1000 * 1000 };
+
+static void announce(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
+{
+    ipmpi_hub_notify_registration(hub, engine);
+    engine->announce_us = hub->out.now_us(hub->out.ctx) + AGAIN_US;
+    if (hub->announce_us == 0)
+        hub->announce_us = engine->announce_us;
+}
+
+void ipmpi_engines_announce_again(struct ipmpi_hub *hub)
+{
+    const int64_t now = hub->out.now_us(hub->out.ctx);
+    struct ipmpi_engine *engine, *next;
+
+    if (hub->announce_us == 0 || now < hub->announce_us)
+        return;
+    hub->announce_us = 0;
+    HASH_ITER (by_id, hub->registry.by_id, engine, next) {
+        if (engine->announce_us == 0 || engine->state != IPMPI_ENGINE_LIVE)
+            continue;
+        if (engine->announce_us <= now) {
+            engine->announce_us = 0;
+            ipmpi_hub_notify_registration(hub, engine);
+        } else if (hub->announce_us == 0 ||
+                   engine->announce_us < hub->announce_us) {
+            hub->announce_us = engine->announce_us;
+        }
+    }
+}
+
+int64_t ipmpi_engines_deadline_us(const struct ipmpi_hub *hub)
+{
+    return hub->announce_us != 0 ? hub->announce_us : INT64_MAX;
+}
+
 static void on_ready(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                      const struct ipmpi_msg_head *head,
                      struct ipmpi_frames *frames)
@@ -71,7 +111,7 @@ static void on_ready(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     copy_text(frames, 2, engine->python, sizeof(engine->python));
     copy_text(frames, 3, engine->node, sizeof(engine->node));
     ipmpi_registry_ready(&hub->registry, engine);
-    ipmpi_hub_notify_registration(hub, engine);
+    announce(hub, engine);
     ipmpi_log_debug("ENGINE-READY", "engine %d: pid %d on %s, Python %s",
                     engine->id, engine->pid, engine->host, engine->python);
     ipmpi_balanced_engine_came(hub, engine);

@@ -23,6 +23,12 @@ int ipmpi_engines_welcome(struct ipmpi_hub *hub,
 void ipmpi_engines_receive(struct ipmpi_hub *hub, int rank,
                            struct ipmpi_frames *frames);
 
+/* Tells clients of new engines once more, when the time has come. */
+void ipmpi_engines_announce_again(struct ipmpi_hub *hub);
+
+/* When to call it at the latest; INT64_MAX if there is nothing to say. */
+int64_t ipmpi_engines_deadline_us(const struct ipmpi_hub *hub);
+
 /* A clause that says how a rank ended: "was killed by signal 9 (Killed)". */
 void ipmpi_engines_describe_end(const struct ipmpi_exit_notice *notice,
                                 char *out, size_t cap);

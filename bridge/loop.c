@@ -199,6 +199,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     int64_t left;
 
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
+    next = earliest(next, ipmpi_engines_deadline_us(&c->hub));
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     next = earliest(next, ipmpi_spawner_deadline_us(c));
     next = earliest(next, ipmpi_survey_deadline_us(c->hub.survey));
@@ -262,6 +263,7 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_spawner_turn(c);
     ipmpi_survey_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
+    ipmpi_engines_announce_again(&c->hub);
     publish_when_ready(c);
     watch_outflow(c);
     if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0) {

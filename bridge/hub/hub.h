@@ -40,6 +40,7 @@ struct ipmpi_hub {
     uint64_t nresubmitted;
     struct ipmpi_taskdb *db; /* lent */
     struct ipmpi_registry registry;
+    int64_t announce_us; /* the earliest of the engines'; 0: none */
     struct ipmpi_ledger ledger;
     struct ipmpi_sharing sharing;
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */

@@ -39,7 +39,8 @@ struct ipmpi_engine {
     char host[IPMPI_HOST_CAP];
     char node[IPMPI_NODE_LEN + 1]; /* the same: they can share memory */
     char python[16];
-    char end[192]; /* a clause: how it ended; empty while it lives */
+    char end[192];       /* a clause: how it ended; empty while it lives */
+    int64_t announce_us; /* when clients hear of it again; 0: no more */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
      * order of arrival, and sent but not answered. */
     struct ipmpi_job *waiting;

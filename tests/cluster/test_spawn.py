@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 
 import ipyparallel as ipp
 import pytest
+import zmq
 from harness.spawn import add_engines
 from ipyparallel import interactive
 from raw import RawClient
@@ -72,6 +74,30 @@ def test_grow_lose_and_grow_again(make_cluster, connect):
     rc.shutdown(hub=True, block=True)
     cluster.wait_end()
     cluster.check_nothing_left()
+
+
+def test_a_new_engine_is_announced_twice(make_cluster):
+    """For ipyparallel's wait_for_engines, which looks before it listens."""
+    cluster = make_cluster(1)
+    info = cluster.info()
+    with RawClient(info) as raw:
+        heard = raw.context.socket(zmq.SUB)
+        heard.linger = 0
+        heard.subscribe(b"")
+        heard.connect(f"{info['interface']}:{info['notification']}")
+
+        def next_id() -> int:
+            assert heard.poll(10000), "nothing is announced"
+            frames = heard.recv_multipart()
+            assert json.loads(frames[2])["msg_type"] == (
+                "registration_notification")
+            return json.loads(frames[5])["id"]
+
+        assert next_id() == 0  # the subscription has arrived
+        add_engines(cluster.connection_file, 1)
+        told = 0
+        while told < 2:
+            told += next_id() == 1
 
 
 def test_grow_from_nothing(make_cluster, connect):
