@@ -112,7 +112,7 @@ static int lead(struct ipmpi_group *group, const void *data, size_t len,
         return err;
     room = ipmpi_buffer_data(group->kept);
     if (group->me == root)
-        memcpy(room, data, len);
+        ipmpi_segment_fill(group->kept, data, len);
     err = bcast_leaders(group, room, len, root, node);
     if (err == 0)
         err = offer_to_node(group, offer, len, root, node);

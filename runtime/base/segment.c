@@ -118,6 +118,42 @@ int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
     return 0;
 }
 
+/* Written to the file, and not to its mapping, data needs no page faults. */
+void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
+                        size_t len)
+{
+    const struct ipmpi_segment_address *at =
+        ipmpi_buffer_hint(buffer, free_made);
+    const uint8_t *from = data;
+    size_t done = 0;
+    ssize_t n = 1;
+
+    while (at != NULL && done < len && n > 0) {
+        n = pwrite(at->fd, from + done, len - done, (off_t)done);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    if (done < len)
+        memcpy((uint8_t *)ipmpi_buffer_data(buffer) + done, from + done,
+               len - done);
+}
+
+void ipmpi_segment_prepare(const struct ipmpi_buffer *buffer,
+                           const uint8_t *data, size_t len)
+{
+#ifdef MADV_POPULATE_WRITE
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t start = ((uintptr_t)data + page - 1) & ~(page - 1);
+    const uintptr_t end = ((uintptr_t)data + len) & ~(page - 1);
+
+    if (end > start && ipmpi_buffer_hint(buffer, free_made) != NULL)
+        madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+#else
+    (void)buffer;
+    (void)data;
+    (void)len;
+#endif
+}
+
 static bool is_it(int fd, const struct ipmpi_segment_address *address)
 {
     struct stat status;

@@ -40,6 +40,17 @@ int ipmpi_segment_create(size_t len, struct ipmpi_buffer **buffer_out);
 int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
                           struct ipmpi_segment_address *address_out);
 
+/* Copies `len` bytes to the beginning of what create has made; the cheapest way
+ * while nothing of it was touched. */
+void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
+                        size_t len);
+
+/* Before a part of it is written to through its mapping: asks for the pages at
+ * once, since a fault for each costs several times as much. Only a hint;
+ * another buffer is left alone. */
+void ipmpi_segment_prepare(const struct ipmpi_buffer *buffer,
+                           const uint8_t *data, size_t len);
+
 /* A view of a segment, its maker's own included. IPMPI_ENOENT: it cannot be
  * reached, or is gone; IPMPI_ENOMEM. */
 int ipmpi_segment_open(const struct ipmpi_segment_address *address,

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/segment.h"
 
 #define FREE_ARRIVALS_MAX 256
 #define TRUSTED_PACKET    4096 /* a packet so small has come as a whole */
@@ -79,12 +80,15 @@ static void complete(struct ipmpi_comm *comm, struct arrival *arrival)
 static int post_piece(struct ipmpi_comm *comm, struct arrival *arrival)
 {
     struct peer *peer = comm->peers[arrival->source];
+    const struct ipmpi_buffer *owner =
+        arrival->frames.at[arrival->pieces.frame].owner;
     const uint8_t *data;
     MPI_Request request;
     size_t len;
     int code;
 
     ipmpi_pieces_next(&arrival->pieces, &data, &len);
+    ipmpi_segment_prepare(owner, data, len);
     code = MPI_Irecv((void *)data, (int)len, MPI_BYTE, peer->rank,
                      IPMPI_TAG_PIECE, peer->world, &request);
     if (code != MPI_SUCCESS)

@@ -23,6 +23,7 @@ static int make(void **state)
         ipmpi_segment_address(made, &address) != 0)
         return -1;
     memset(ipmpi_buffer_data(made), 7, LEN);
+    ipmpi_segment_fill(made, "\7\7\7", 3);
     return 0;
 }
 
@@ -147,6 +148,21 @@ static void none_where_there_must_be_none(void **state)
     unsetenv(IPMPI_SEGMENT_ENV);
 }
 
+static void filled_as_written(void **state)
+{
+    struct ipmpi_buffer *plain;
+
+    (void)state;
+    CHECK_EQ(ipmpi_buffer_alloc(LEN, &plain), 0);
+    memset(ipmpi_buffer_data(plain), 9, LEN);
+    ipmpi_segment_fill(made, ipmpi_buffer_data(plain), LEN - 1);
+    CHECK_MEM(ipmpi_buffer_data(made), ipmpi_buffer_data(plain), LEN - 1);
+    CHECK_EQ(((uint8_t *)ipmpi_buffer_data(made))[LEN - 1], 7);
+    ipmpi_segment_fill(plain, ipmpi_buffer_data(made), LEN); /* no segment */
+    CHECK_EQ(((uint8_t *)ipmpi_buffer_data(plain))[LEN - 1], 7);
+    ipmpi_buffer_release(&plain);
+}
+
 static void a_node_has_one_name(void **state)
 {
     char one[IPMPI_NODE_LEN + 1], two[IPMPI_NODE_LEN + 1];
@@ -167,6 +183,7 @@ int main(void)
                                         drop),
         cmocka_unit_test_setup_teardown(only_the_file_itself_is_opened, make,
                                         drop),
+        cmocka_unit_test_setup_teardown(filled_as_written, make, drop),
         cmocka_unit_test(none_where_there_must_be_none),
         cmocka_unit_test(a_node_has_one_name),
     };
