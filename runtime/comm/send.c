@@ -17,6 +17,9 @@
 
 #define FREE_FLIGHTS_MAX 64
 #define BATCH_MAX        1024
+/* What shared memory takes in one go (Open MPI: 4 KiB with its own header): a
+ * longer packet waits for its receiver, and both turn meanwhile. */
+#define BATCH_BYTES 4000
 
 static struct flight *take_flight(struct ipmpi_comm *comm, size_t packet_len)
 {
@@ -258,7 +261,7 @@ static unsigned choose_batch(const struct peer *peer, size_t *len_out)
         for (message = message->next; message != NULL && n < BATCH_MAX;
              message = message->next) {
             if (message->plan.n_large > 0 ||
-                len + message->plan.record_bytes > IPMPI_PACKED_MAX)
+                len + message->plan.record_bytes > BATCH_BYTES)
                 break;
             len += message->plan.record_bytes;
             n++;
