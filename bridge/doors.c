@@ -351,6 +351,7 @@ static bool count_reply(struct ipmpi_doors *doors, enum ipmpi_door door,
         return true;
     return ipmpi_outflow_post(doors->outflow, door, id->data, id->len,
                               ipmpi_frames_bytes(frames) + MESSAGE_WEIGHT,
+                              door == IPMPI_DOOR_QUERY,
                               parcel_out) != IPMPI_EFULL;
 }
 

@@ -104,19 +104,19 @@ static bool is_over(const struct ipmpi_outflow *outflow)
     return outflow->limit > 0 && ipmpi_outflow_bytes(outflow) > outflow->limit;
 }
 
-/* A client may have twice the limit: what is on its way when rank 0 begins to
- * hold back must not be lost to a client that reads. */
+/* Results are not refused to a client that reads, however many there are: what
+ * engines have when rank 0 begins to hold back must not be lost. */
 static bool is_refused(const struct ipmpi_outflow *outflow,
-                       const struct taker *taker, size_t bytes)
+                       const struct taker *taker, size_t bytes, bool answered)
 {
     const size_t waiting = atomic_load(&taker->bytes);
 
-    return taker->deaf || (outflow->limit > 0 && waiting > 0 &&
+    return taker->deaf || (answered && outflow->limit > 0 && waiting > 0 &&
                            waiting + bytes > 2 * outflow->limit);
 }
 
 int ipmpi_outflow_post(struct ipmpi_outflow *outflow, int door, const void *id,
-                       size_t id_len, size_t bytes,
+                       size_t id_len, size_t bytes, bool answered,
                        struct ipmpi_parcel **parcel_out)
 {
     struct taker *taker = find(outflow, door, id, id_len);
@@ -125,7 +125,7 @@ int ipmpi_outflow_post(struct ipmpi_outflow *outflow, int door, const void *id,
 
     if (taker == NULL)
         return IPMPI_ENOMEM;
-    if (is_refused(outflow, taker, bytes))
+    if (is_refused(outflow, taker, bytes, answered))
         return IPMPI_EFULL;
     parcel = malloc(sizeof(*parcel));
     if (parcel == NULL)

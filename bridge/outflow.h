@@ -24,10 +24,11 @@ int ipmpi_outflow_create(size_t limit, struct ipmpi_outflow **outflow_out);
 void ipmpi_outflow_destroy(struct ipmpi_outflow **outflow);
 
 /* A message of `bytes` is about to go to the client `id` (lent; names it at
- * `door`). IPMPI_EFULL: it must be dropped, the client is deaf or more waits
- * for it than it may ever have. IPMPI_ENOMEM: send it uncounted. */
+ * `door`). IPMPI_EFULL: it must be dropped, the client is deaf; or it is
+ * `answered` (a question, which nobody holds back) and already has twice the
+ * limit unread. IPMPI_ENOMEM: send it uncounted. */
 int ipmpi_outflow_post(struct ipmpi_outflow *outflow, int door, const void *id,
-                       size_t id_len, size_t bytes,
+                       size_t id_len, size_t bytes, bool answered,
                        struct ipmpi_parcel **parcel_out);
 
 /* The message was taken, or its client is gone. */

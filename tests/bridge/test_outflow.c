@@ -27,21 +27,26 @@ static struct ipmpi_parcel *post(const char *client, size_t bytes)
 {
     struct ipmpi_parcel *parcel = NULL;
 
-    CHECK_EQ(
-        ipmpi_outflow_post(outflow, 1, client, strlen(client), bytes, &parcel),
-        0);
+    CHECK_EQ(ipmpi_outflow_post(outflow, 1, client, strlen(client), bytes,
+                                false, &parcel),
+             0);
     return parcel;
 }
 
-static int try_to_post(const char *client, size_t bytes)
+static int try_it(const char *client, size_t bytes, bool answered)
 {
     struct ipmpi_parcel *parcel;
-    const int err =
-        ipmpi_outflow_post(outflow, 1, client, strlen(client), bytes, &parcel);
+    const int err = ipmpi_outflow_post(outflow, 1, client, strlen(client),
+                                       bytes, answered, &parcel);
 
     if (err == 0)
         ipmpi_outflow_done(&parcel);
     return err;
+}
+
+static int try_to_post(const char *client, size_t bytes)
+{
+    return try_it(client, bytes, false);
 }
 
 static void a_slow_client_holds_back(void **state)
@@ -116,17 +121,18 @@ static void a_long_silence_alone_is_no_deafness(void **state)
     ipmpi_outflow_done(&parcel);
 }
 
-static void nobody_has_more_than_twice_the_limit(void **state)
+static void answers_are_bounded_results_are_not(void **state)
 {
     struct ipmpi_parcel *parcel = post("a", 5000); /* one may be of any size */
 
     (void)state;
-    CHECK_EQ(try_to_post("a", 1), IPMPI_EFULL);
-    CHECK_EQ(try_to_post("b", 1), 0);
+    CHECK_EQ(try_it("a", 1, true), IPMPI_EFULL);
+    CHECK_EQ(try_it("a", 9000, false), 0);
+    CHECK_EQ(try_it("b", 1, true), 0);
     ipmpi_outflow_done(&parcel);
     parcel = post("a", 1999);
-    CHECK_EQ(try_to_post("a", 1), 0);
-    CHECK_EQ(try_to_post("a", 2), IPMPI_EFULL);
+    CHECK_EQ(try_it("a", 1, true), 0);
+    CHECK_EQ(try_it("a", 2, true), IPMPI_EFULL);
     ipmpi_outflow_done(&parcel);
 }
 
@@ -140,7 +146,7 @@ int main(void)
         TEST(who_takes_nothing_is_deaf),
         TEST(what_waits_for_the_deaf_holds_nobody_back),
         TEST(a_long_silence_alone_is_no_deafness),
-        TEST(nobody_has_more_than_twice_the_limit),
+        TEST(answers_are_bounded_results_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
