@@ -6,6 +6,7 @@
 #include "bridge/schedulers/cast.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <utlist.h>
@@ -370,14 +371,21 @@ static void tell_gone(struct ipmpi_hub *hub, const struct ipmpi_engine *gone)
 {
     struct ipmpi_engine *engine, *next;
     int world, rank, other;
+    char how[512];
 
+    snprintf(how, sizeof(how), "engine %d (rank %d on %s, pid %d) %s", gone->id,
+             gone->rank, gone->host, gone->pid, gone->end);
     world = hub->out.place(hub->out.ctx, gone->rank, &rank);
     if (world < 0)
         return;
     HASH_ITER (by_id, hub->registry.by_id, engine, next) {
-        if (engine != gone && ipmpi_engine_is_known(engine) &&
-            hub->out.place(hub->out.ctx, engine->rank, &other) == world)
-            tell(hub, engine, IPMPI_MSG_GONE, 0, rank, NULL);
+        struct ipmpi_frames text = {0};
+
+        if (engine == gone || !ipmpi_engine_is_known(engine) ||
+            hub->out.place(hub->out.ctx, engine->rank, &other) != world)
+            continue;
+        ipmpi_frames_add_copy(&text, how, strlen(how)); /* told without, too */
+        tell(hub, engine, IPMPI_MSG_GONE, 0, rank, &text);
     }
 }
 

@@ -230,7 +230,8 @@ static int open_comm(struct ipmpi_engine *engine)
     if (err != 0)
         return err;
     ipmpi_comm_set_room(engine->comm, &room);
-    return ipmpi_theft_open(engine);
+    err = ipmpi_theft_open(engine);
+    return err == 0 ? ipmpi_children_open(engine) : err;
 }
 
 static int create(struct ipmpi_engine **engine_out)
@@ -390,6 +391,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
     ipmpi_work_destroy(&e->started);
     ipmpi_account_close(&e->account);
     ipmpi_theft_clear(&e->theft);
+    ipmpi_children_clear(&e->children);
     ipmpi_controls_clear(&e->controls);
     ipmpi_cancels_clear(&e->cancels);
     ipmpi_outbox_destroy(&e->outbox);

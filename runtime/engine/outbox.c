@@ -236,6 +236,17 @@ int ipmpi_outbox_wait_room(struct ipmpi_outbox *outbox, int wait_ms)
     return err;
 }
 
+void ipmpi_outbox_wait_sent(struct ipmpi_outbox *outbox, int wait_ms)
+{
+    const struct timespec until = after_ms(wait_ms);
+    int err = 0;
+
+    pthread_mutex_lock(&outbox->lock);
+    while (!outbox->closed && outbox->waiting > 0 && err == 0)
+        err = pthread_cond_timedwait(&outbox->room, &outbox->lock, &until);
+    pthread_mutex_unlock(&outbox->lock);
+}
+
 bool ipmpi_outbox_is_full(struct ipmpi_outbox *outbox)
 {
     bool full;

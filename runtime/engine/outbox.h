@@ -33,6 +33,7 @@ struct ipmpi_item {
 
     struct ipmpi_msg_head head; /* messages and plain ones */
     char msg_type[IPMPI_TYPE_CAP + 8];
+    int dest;                     /* plain ones: a rank of this world */
     int64_t date_us;              /* 0: when it is composed */
     struct ipmpi_frames topic;    /* none or one */
     struct ipmpi_frames metadata; /* none or one */
@@ -77,6 +78,10 @@ int ipmpi_outbox_post_text(struct ipmpi_outbox *outbox,
 /* 0: at most IPMPI_OUTBOX_BOUND bytes wait, or it is closed. Waits up to
  * `wait_ms` for that: IPMPI_ETIMEOUT. */
 int ipmpi_outbox_wait_room(struct ipmpi_outbox *outbox, int wait_ms);
+
+/* Waits up to `wait_ms` until all that was posted has been given to MPI, or
+ * the outbox is closed. */
+void ipmpi_outbox_wait_sent(struct ipmpi_outbox *outbox, int wait_ms);
 
 /* Makes the comm thread look, asleep or not. Any thread. */
 void ipmpi_outbox_ring(struct ipmpi_outbox *outbox);

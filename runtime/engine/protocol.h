@@ -62,7 +62,8 @@ enum ipmpi_msg_type {
                             * engines that it is to pass it to now */
     IPMPI_MSG_DROP,        /* ref = a parcel's number: keep it no longer */
     IPMPI_MSG_GONE,        /* detail = rank, in this world, of an engine that is
-                            * gone: it takes nothing, and nothing of it counts */
+                            * gone: it takes nothing, and nothing of it counts;
+                            * frames: [1] how it ended, as text */
     IPMPI_MSG_GIVE,        /* hand over half of what is stealable to the engine
                             * `detail`, or back to rank 0 (0). A HANDOVER
                             * follows in any case, without refs if there was
@@ -101,10 +102,16 @@ enum ipmpi_msg_type {
 
 /* engine -> engine, in one world */
 enum ipmpi_peer_msg_type {
-    IPMPI_MSG_STEAL = 128, /* have you work for me? LOOT or EMPTY follows */
-    IPMPI_MSG_EMPTY,       /* no */
-    IPMPI_MSG_LOOT,        /* a WORK of the victim's, for the thief's limbo */
-    IPMPI_MSG_WAKE,        /* there is work here */
+    IPMPI_MSG_STEAL = 128,   /* have you work for me? LOOT or EMPTY follows;
+                              * detail 1: children alone */
+    IPMPI_MSG_EMPTY,         /* no */
+    IPMPI_MSG_LOOT,          /* a WORK of the victim's, for the thief's limbo */
+    IPMPI_MSG_WAKE,          /* there is work here */
+    IPMPI_MSG_CHILD_STARTED, /* ref: your child begins here */
+    IPMPI_MSG_CHILD_DONE,    /* ref, kind = enum ipmpi_status; frames: [1]
+                              * content, [2..] buffers: your child's result */
+    /* and HANDOVER, GRANT, MISSING, as to and from rank 0: of children, whose
+     * origin is an engine */
 };
 
 enum ipmpi_work_kind {
@@ -119,6 +126,8 @@ enum ipmpi_work_kind {
                        * number of PARTs, then a REPLY; no BUSY and no IDLE */
     IPMPI_WORK_MPI,   /* a share of a gang's task (bridge/schedulers/gang.h);
                        * REPLY, but no BUSY and no IDLE */
+    IPMPI_WORK_CHILD, /* submitted by a task of an engine, which is its origin
+                       * and gets its result; no BUSY, no REPLY, no IDLE */
 };
 
 enum ipmpi_status {

@@ -19,6 +19,7 @@ struct ipmpi_queue {
     uint64_t now;   /* counts what comes and ends */
     uint64_t since; /* when the last task of the deque ended */
     bool busy, dry; /* the owner runs something; found nothing */
+    bool helping;   /* it found no child while it waited for one */
 };
 
 static struct ipmpi_work *work_of(struct ipmpi_deque_item *item)
@@ -101,7 +102,9 @@ void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work)
     w->next = NULL;
     pthread_mutex_lock(&queue->lock);
     w->stamp = ++queue->now;
-    if (w->flags & IPMPI_WORK_STEALABLE) {
+    if (w->kind == IPMPI_WORK_CHILD) {
+        ipmpi_deque_push_near(&queue->deque, &w->in_deque);
+    } else if (w->flags & IPMPI_WORK_STEALABLE) {
         ipmpi_deque_push_far(&queue->deque, &w->in_deque);
     } else {
         *queue->tail = w;
@@ -143,6 +146,7 @@ struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue)
     }
     queue->busy = work != NULL;
     queue->dry = work == NULL;
+    queue->helping = false;
     pthread_mutex_unlock(&queue->lock);
     return work;
 }
@@ -156,15 +160,75 @@ void ipmpi_queue_ended(struct ipmpi_queue *queue, uint16_t flags)
     pthread_mutex_unlock(&queue->lock);
 }
 
-struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue)
+/* Under the lock: the child with this number, else the next if it is one. */
+static struct ipmpi_work *find_child(const struct ipmpi_queue *queue,
+                                     uint64_t ref)
+{
+    struct ipmpi_deque_item *item = ipmpi_deque_peek(&queue->deque);
+    struct ipmpi_work *next = work_of(item);
+
+    for (; item != NULL; item = item->next)
+        if (work_of(item)->ref == ref)
+            return work_of(item);
+    return next != NULL && next->kind == IPMPI_WORK_CHILD ? next : NULL;
+}
+
+struct ipmpi_work *ipmpi_queue_take_child(struct ipmpi_queue *queue,
+                                          uint64_t ref)
+{
+    struct ipmpi_work *work;
+
+    pthread_mutex_lock(&queue->lock);
+    work = find_child(queue, ref);
+    if (work != NULL) {
+        ipmpi_deque_remove(&queue->deque, &work->in_deque);
+        queue->length--;
+    }
+    queue->dry = work == NULL;
+    queue->busy = true; /* with what waits for the child */
+    queue->helping = work == NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return work;
+}
+
+/* Under the lock: what is at the thieves' end. */
+static bool far_end_is_child(const struct ipmpi_queue *queue)
+{
+    return queue->deque.n > 0 &&
+           work_of(queue->deque.first->prev)->kind == IPMPI_WORK_CHILD;
+}
+
+bool ipmpi_queue_is_helping(struct ipmpi_queue *queue)
+{
+    bool helping;
+
+    pthread_mutex_lock(&queue->lock);
+    helping = queue->helping;
+    pthread_mutex_unlock(&queue->lock);
+    return helping;
+}
+
+bool ipmpi_queue_has_children(struct ipmpi_queue *queue)
+{
+    bool has;
+
+    pthread_mutex_lock(&queue->lock);
+    has = far_end_is_child(queue) && (queue->busy || queue->deque.n > 1);
+    pthread_mutex_unlock(&queue->lock);
+    return has;
+}
+
+struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue,
+                                     bool children_only)
 {
     struct ipmpi_work *stolen = NULL, **end = &stolen, *work;
     struct ipmpi_deque loot = {0};
 
     pthread_mutex_lock(&queue->lock);
     /* What stands in line behind other work is as good as behind a task. */
-    ipmpi_deque_steal_half(&queue->deque, queue->busy || queue->head != NULL,
-                           NULL, &loot);
+    if (!children_only || far_end_is_child(queue))
+        ipmpi_deque_steal_half(&queue->deque,
+                               queue->busy || queue->head != NULL, NULL, &loot);
     queue->length -= loot.n;
     pthread_mutex_unlock(&queue->lock);
     while ((work = work_of(ipmpi_deque_take(&loot))) != NULL) {
@@ -267,6 +331,12 @@ static struct ipmpi_work *remove_matching(struct ipmpi_queue *queue,
     queue->tail = at;
     pthread_mutex_unlock(&queue->lock);
     return removed;
+}
+
+struct ipmpi_work *ipmpi_queue_remove_if(struct ipmpi_queue *queue,
+                                         match_fn *matches, const void *ctx)
+{
+    return remove_matching(queue, matches, ctx);
 }
 
 struct ipmpi_work *ipmpi_queue_remove_kind(struct ipmpi_queue *queue,

@@ -52,7 +52,8 @@ struct ipmpi_queue; /* opaque */
 int ipmpi_queue_create(struct ipmpi_queue **queue_out);
 void ipmpi_queue_destroy(struct ipmpi_queue **queue); /* with its work */
 
-/* Appends, to the deque if it is IPMPI_WORK_STEALABLE; the queue owns the
+/* Appends, to the deque if it is IPMPI_WORK_STEALABLE (a child at the owner's
+ * end, to be taken next); the queue owns the
  * work, and *work is NULL. Never fails. */
 void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work);
 
@@ -60,12 +61,33 @@ void ipmpi_queue_push(struct ipmpi_queue *queue, struct ipmpi_work **work);
  * engine is dry until more comes. */
 struct ipmpi_work *ipmpi_queue_take(struct ipmpi_queue *queue);
 
+/* A child, now the caller's: the one with this number, else the next in the
+ * deque if that is a child. NULL: there is none, and the engine counts as dry
+ * until more comes. */
+struct ipmpi_work *ipmpi_queue_take_child(struct ipmpi_queue *queue,
+                                          uint64_t ref);
+
+/* What waits and matches; the caller's. */
+struct ipmpi_work *ipmpi_queue_remove_if(
+    struct ipmpi_queue *queue,
+    bool (*matches)(const struct ipmpi_work *work, const void *ctx),
+    const void *ctx);
+
 /* What was taken, with these flags, has ended. */
 void ipmpi_queue_ended(struct ipmpi_queue *queue, uint16_t flags);
 
 /* Half of what may be stolen, from the end that the owner would reach last;
- * the caller's, oldest first. */
-struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue);
+ * the caller's, oldest first. With `children_only` nothing if anything else
+ * is at that end. */
+struct ipmpi_work *ipmpi_queue_steal(struct ipmpi_queue *queue,
+                                     bool children_only);
+
+/* Whether the owner, in the midst of a task, waits for a child and has none
+ * to run meanwhile. */
+bool ipmpi_queue_is_helping(struct ipmpi_queue *queue);
+
+/* Whether there are children that others could run at once. */
+bool ipmpi_queue_has_children(struct ipmpi_queue *queue);
 
 /* Whether the owner found nothing to take, and nothing has come since. */
 bool ipmpi_queue_is_dry(struct ipmpi_queue *queue);

@@ -81,6 +81,14 @@ static void send_frames(struct ipmpi_sender *sender,
         leave(ipmpi_strerror(err));
 }
 
+/* To another engine; what a dead one had to get concerns nobody. */
+static void send_to_peer(struct ipmpi_sender *sender, int dest,
+                         struct ipmpi_frames *frames)
+{
+    if (ipmpi_comm_send(sender->comm, dest, frames) == IPMPI_ENOMEM)
+        leave_without_memory();
+}
+
 static void send_plain(struct ipmpi_sender *sender,
                        const struct ipmpi_item *item)
 {
@@ -89,7 +97,10 @@ static void send_plain(struct ipmpi_sender *sender,
     if (ipmpi_frames_add_copy(&out, &item->head, sizeof(item->head)) != 0 ||
         ipmpi_frames_add_from(&out, &item->buffers, 0, item->buffers.n) != 0)
         leave_without_memory();
-    send_frames(sender, &out);
+    if (item->dest != 0)
+        send_to_peer(sender, item->dest, &out);
+    else
+        send_frames(sender, &out);
 }
 
 static const struct ipmpi_frame *only(const struct ipmpi_frames *frames)

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "runtime/base/log.h"
+#include "runtime/engine/children.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/output.h"
 #include "runtime/engine/parcels.h"
@@ -73,10 +74,11 @@ struct ipmpi_engine {
     struct ipmpi_sender sender;
     struct ipmpi_parcels parcels;
     struct ipmpi_theft theft;
-    bool job_ended;          /* BYE came */
-    bool welcomed;           /* WELCOME came */
-    bool expects;            /* work was queued: see note [busy] */
-    int exit_code;           /* of the last resort */
+    struct ipmpi_children children; /* any thread */
+    bool job_ended;                 /* BYE came */
+    bool welcomed;                  /* WELCOME came */
+    bool expects;                   /* work was queued: see note [busy] */
+    int exit_code;                  /* of the last resort */
     int64_t interrupt_at_us; /* main is still busy: interrupt it; 0: no */
     int64_t abandon_at_us;   /* what rank 0 does not take; 0: not yet */
     int64_t gone_by_us;      /* the last resort; 0: none */

@@ -82,17 +82,53 @@ static void say_plain(struct ipmpi_engine *engine, int rank, int type)
     say(engine, rank, &head, NULL, NULL);
 }
 
-/* Tells the origin first, then sends: note [theft]. */
-static void hand_over(struct ipmpi_engine *engine, struct ipmpi_work **list,
-                      int thief_rank)
+static struct ipmpi_frame as_frame(const struct refs *refs)
+{
+    return (struct ipmpi_frame){(const uint8_t *)refs->at,
+                                refs->n * sizeof(refs->at[0]), NULL};
+}
+
+/* Reports those of the list whose origin this is. */
+static void report_to(struct ipmpi_engine *engine, int origin,
+                      const struct ipmpi_work *list, int thief_rank)
 {
     const struct ipmpi_msg_head handover =
         head_of(IPMPI_MSG_HANDOVER, thief_rank);
     struct refs refs = {0};
+    struct ipmpi_frame frame;
 
+    for (const struct ipmpi_work *w = list; w != NULL; w = w->next)
+        if (ipmpi_children_origin(engine, w->ref) == origin)
+            add_ref(&refs, w->ref);
+    frame = as_frame(&refs);
+    if (origin != ipmpi_comm_rank(engine->comm))
+        say(engine, origin, &handover, &refs, NULL);
+    else if (ipmpi_children_handover(engine, origin, thief_rank, &frame) != 0)
+        leave_without_memory();
+    free(refs.at);
+}
+
+static bool is_first_of_origin(const struct ipmpi_engine *engine,
+                               const struct ipmpi_work *list,
+                               const struct ipmpi_work *work)
+{
+    const int origin = ipmpi_children_origin(engine, work->ref);
+
+    while (ipmpi_children_origin(engine, list->ref) != origin)
+        list = list->next;
+    return list == work;
+}
+
+/* Tells the origins first, then sends: note [theft]. */
+static void hand_over(struct ipmpi_engine *engine, struct ipmpi_work **list,
+                      int thief_rank)
+{
+    if (*list == NULL) /* rank 0 waits for an answer to its order */
+        report_to(engine, 0, NULL, thief_rank);
     for (const struct ipmpi_work *w = *list; w != NULL; w = w->next)
-        add_ref(&refs, w->ref);
-    say(engine, 0, &handover, &refs, NULL);
+        if (is_first_of_origin(engine, *list, w))
+            report_to(engine, ipmpi_children_origin(engine, w->ref), *list,
+                      thief_rank);
     for (const struct ipmpi_work *w = *list; w != NULL && thief_rank > 0;
          w = w->next) {
         struct ipmpi_msg_head loot = head_of(IPMPI_MSG_LOOT, w->naborts);
@@ -102,15 +138,18 @@ static void hand_over(struct ipmpi_engine *engine, struct ipmpi_work **list,
         loot.flags = w->flags;
         say(engine, thief_rank, &loot, NULL, &w->frames);
     }
-    free(refs.at);
     ipmpi_work_destroy(list);
 }
 
 /* ---- what the stealer wants (struct ipmpi_steal_actions) ------------ */
 
-static void ask(void *engine, int victim)
+static void ask(void *arg, int victim)
 {
-    say_plain(engine, rank_of(victim), IPMPI_MSG_STEAL);
+    struct ipmpi_engine *engine = arg;
+    const struct ipmpi_msg_head head =
+        head_of(IPMPI_MSG_STEAL, ipmpi_queue_is_helping(engine->queue));
+
+    say(engine, rank_of(victim), &head, NULL, NULL);
 }
 
 static void refuse(void *engine, int thief)
@@ -123,7 +162,7 @@ static struct ipmpi_work *take_half(struct ipmpi_engine *engine)
 {
     if (engine->theft.stealer.off || atomic_load(&engine->leaving))
         return NULL;
-    return ipmpi_queue_steal(engine->queue);
+    return ipmpi_queue_steal(engine->queue, engine->theft.children_only);
 }
 
 static size_t give(void *arg, int thief)
@@ -232,6 +271,16 @@ void ipmpi_theft_turn(struct ipmpi_engine *engine)
         ipmpi_stealer_dry(&theft->stealer);
     else
         ipmpi_stealer_fed(&theft->stealer);
+    if (theft->stealer.lifelines.n > 0 &&
+        ipmpi_queue_has_children(engine->queue))
+        ipmpi_stealer_surplus(&theft->stealer);
+    atomic_store(&theft->has_lifelines, theft->stealer.lifelines.n > 0);
+}
+
+void ipmpi_theft_has_surplus(struct ipmpi_engine *engine)
+{
+    if (atomic_load(&engine->theft.has_lifelines))
+        ipmpi_outbox_ring(engine->outbox);
 }
 
 void ipmpi_theft_hint(struct ipmpi_engine *engine)
@@ -250,6 +299,7 @@ static int settle(struct ipmpi_engine *engine, int verdict,
     case IPMPI_LIMBO_RUN:
         ipmpi_queue_push(engine->queue, &work);
         ipmpi_engine_wake(engine);
+        ipmpi_children_stir(engine);
         return 0;
     case IPMPI_LIMBO_ABORT:
         return ipmpi_engine_answer_aborted(engine, &work);
@@ -263,13 +313,18 @@ static int settle(struct ipmpi_engine *engine, int verdict,
     }
 }
 
-static void report_missing(struct ipmpi_engine *engine, struct refs *refs)
+/* Granted tasks that will not come: their origins give them out again. */
+static void report_missing(struct ipmpi_engine *engine, uint64_t ref)
 {
     const struct ipmpi_msg_head head = head_of(IPMPI_MSG_MISSING, 0);
+    const int origin = ipmpi_children_origin(engine, ref);
+    const struct refs refs = {&ref, 1, 1};
+    const struct ipmpi_frame frame = as_frame(&refs);
 
-    if (refs->n > 0)
-        say(engine, 0, &head, refs, NULL);
-    free(refs->at);
+    if (origin == ipmpi_comm_rank(engine->comm))
+        ipmpi_children_missing(engine, origin, &frame);
+    else
+        say(engine, origin, &head, &refs, NULL);
 }
 
 static int take_loot(struct ipmpi_engine *engine, int source,
@@ -348,34 +403,82 @@ void ipmpi_theft_withdraw(struct ipmpi_engine *engine, const uint64_t *refs,
 
 /* ---- the dead ------------------------------------------------------- */
 
+/* Whose origin is a rank. */
+struct of_origin {
+    const struct ipmpi_engine *engine;
+    int rank;
+};
+
+static bool ref_is_of(uint64_t ref, const void *ctx)
+{
+    const struct of_origin *origin = ctx;
+
+    return ipmpi_children_origin(origin->engine, ref) == origin->rank;
+}
+
+static bool work_is_of(const struct ipmpi_work *work, const void *ctx)
+{
+    return ref_is_of(work->ref, ctx);
+}
+
+/* Nobody waits for the children of the dead. */
+static void drop_orphans(struct ipmpi_engine *engine, int rank)
+{
+    const struct of_origin origin = {engine, rank};
+    struct ipmpi_work *list =
+        ipmpi_queue_remove_if(engine->queue, work_is_of, &origin);
+    void *what;
+
+    ipmpi_work_destroy(&list);
+    while (
+        ipmpi_limbo_take_if(&engine->theft.limbo, ref_is_of, &origin, &what)) {
+        list = what;
+        ipmpi_work_destroy(&list);
+    }
+}
+
 int ipmpi_theft_gone(struct ipmpi_engine *engine,
                      const struct ipmpi_msg_head *head,
                      struct ipmpi_frames *frames)
 {
     struct ipmpi_theft *theft = &engine->theft;
     const int rank = head->detail;
-    struct refs missing = {0};
     uint64_t ref;
     void *what;
 
-    (void)frames;
     if (rank < 1 || rank > ipmpi_seating_size(theft->seating) ||
         rank == ipmpi_comm_rank(engine->comm))
         return IPMPI_EINVAL;
     ipmpi_comm_mark_dead(engine->comm, rank);
+    drop_orphans(engine, rank);
     while (ipmpi_limbo_orphan(&theft->limbo, rank, &ref, &what)) {
         struct ipmpi_work *work = what;
 
         if (work == NULL)
-            add_ref(&missing, ref);
+            report_missing(engine, ref);
         ipmpi_work_destroy(&work);
     }
-    report_missing(engine, &missing);
+    ipmpi_children_gone(engine, rank, frames->n > 1 ? &frames->at[1] : NULL);
     ipmpi_stealer_died(&theft->stealer, member_of(rank));
     return 0;
 }
 
 /* ---- orders and questions ------------------------------------------- */
+
+/* Children are no business of rank 0's. */
+static void keep_children(struct ipmpi_engine *engine, struct ipmpi_work **list)
+{
+    struct ipmpi_work **at = list, *work;
+
+    while ((work = *at) != NULL) {
+        if (work->kind != IPMPI_WORK_CHILD) {
+            at = &work->next;
+            continue;
+        }
+        *at = work->next;
+        ipmpi_queue_push(engine->queue, &work);
+    }
+}
 
 int ipmpi_theft_give(struct ipmpi_engine *engine,
                      const struct ipmpi_msg_head *head,
@@ -387,29 +490,82 @@ int ipmpi_theft_give(struct ipmpi_engine *engine,
     if (head->detail < 0 ||
         head->detail > ipmpi_seating_size(engine->theft.seating))
         return IPMPI_EINVAL;
+    engine->theft.children_only = false;
     list = take_half(engine);
+    keep_children(engine, &list);
     hand_over(engine, &list, head->detail);
     return 0;
+}
+
+void ipmpi_theft_answer(struct ipmpi_engine *engine, int thief, int victim,
+                        const uint64_t *granted, size_t ngranted,
+                        const uint64_t *refused, size_t nrefused)
+{
+    const struct ipmpi_msg_head head = head_of(IPMPI_MSG_GRANT, victim);
+    struct ipmpi_frames out = {0};
+    int err = ipmpi_frames_add_copy(&out, &head, sizeof(head));
+
+    if (err == 0)
+        err = ipmpi_frames_add_copy(&out, granted, ngranted * sizeof(*granted));
+    if (err == 0)
+        err = ipmpi_frames_add_copy(&out, refused, nrefused * sizeof(*refused));
+    if (err == 0 && thief == ipmpi_comm_rank(engine->comm))
+        err = ipmpi_theft_grant(engine, &head, &out);
+    else if (err == 0)
+        err = ipmpi_comm_send(engine->comm, thief, &out);
+    ipmpi_frames_clear(&out);
+    if (err == IPMPI_ENOMEM)
+        leave_without_memory();
+}
+
+/* What thieves and victims say of children. */
+static int about_children(struct ipmpi_engine *engine, int source,
+                          const struct ipmpi_msg_head *head,
+                          struct ipmpi_frames *frames)
+{
+    if (head->type == IPMPI_MSG_CHILD_STARTED)
+        return ipmpi_children_started(engine, source, head->ref);
+    if (head->type == IPMPI_MSG_CHILD_DONE)
+        return ipmpi_children_done(engine, source, head, frames);
+    if (frames->n < 2 || frames->at[1].len % sizeof(uint64_t) != 0)
+        return IPMPI_EFRAME;
+    if (head->type == IPMPI_MSG_MISSING)
+        return ipmpi_children_missing(engine, source, &frames->at[1]);
+    if (head->detail < 1 ||
+        head->detail > ipmpi_seating_size(engine->theft.seating))
+        return IPMPI_EINVAL;
+    return ipmpi_children_handover(engine, source, head->detail,
+                                   &frames->at[1]);
 }
 
 int ipmpi_theft_from_peer(struct ipmpi_engine *engine, int source,
                           const struct ipmpi_msg_head *head,
                           struct ipmpi_frames *frames)
 {
-    struct ipmpi_stealer *stealer = &engine->theft.stealer;
+    struct ipmpi_theft *theft = &engine->theft;
+    struct ipmpi_stealer *stealer = &theft->stealer;
 
     switch ((int)head->type) {
     case IPMPI_MSG_STEAL:
+        theft->children_only = head->detail != 0;
         ipmpi_stealer_asked(stealer, member_of(source));
         return 0;
     case IPMPI_MSG_EMPTY:
         ipmpi_stealer_refused(stealer, member_of(source));
         return 0;
     case IPMPI_MSG_WAKE:
+        atomic_store(&theft->watches_dryness, true);
         ipmpi_stealer_woken(stealer, member_of(source));
         return 0;
     case IPMPI_MSG_LOOT:
         return take_loot(engine, source, head, frames);
+    case IPMPI_MSG_GRANT:
+        return ipmpi_theft_grant(engine, head, frames);
+    case IPMPI_MSG_HANDOVER:
+    case IPMPI_MSG_MISSING:
+    case IPMPI_MSG_CHILD_STARTED:
+    case IPMPI_MSG_CHILD_DONE:
+        return about_children(engine, source, head, frames);
     default:
         return IPMPI_EINVAL;
     }

@@ -19,8 +19,11 @@ struct ipmpi_theft {
     struct ipmpi_seating *seating;
     struct ipmpi_stealer stealer;
     struct ipmpi_limbo limbo;
+    bool children_only; /* what the one who asks now can use */
     /* Whoever finds the queue dry is to wake the comm thread. Any thread. */
     atomic_bool watches_dryness;
+    /* Somebody is to be woken when children wait. Any thread. */
+    atomic_bool has_lifelines;
 };
 
 /* With the transport open. Nothing is stolen until `on`. IPMPI_ENOMEM. */
@@ -35,6 +38,15 @@ void ipmpi_theft_turn(struct ipmpi_engine *engine);
 
 /* More waits in the world: flag IPMPI_WORK_MORE. */
 void ipmpi_theft_hint(struct ipmpi_engine *engine);
+
+/* Children wait here: others that are idle shall know. Any thread. */
+void ipmpi_theft_has_surplus(struct ipmpi_engine *engine);
+
+/* Answers a hand-over of our children: a GRANT for the thief, which may be
+ * this engine. */
+void ipmpi_theft_answer(struct ipmpi_engine *engine, int thief, int victim,
+                        const uint64_t *granted, size_t ngranted,
+                        const uint64_t *refused, size_t nrefused);
 
 /* These refs are withdrawn: what has been granted and not come will be
  * answered as aborted. */

@@ -60,7 +60,8 @@ static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
 /* What several engines do is busy or idle as a whole: rank 0 tells. */
 static bool has_status(const struct ipmpi_work *work)
 {
-    return work->kind != IPMPI_WORK_BULK && work->kind != IPMPI_WORK_MPI;
+    return work->kind != IPMPI_WORK_BULK && work->kind != IPMPI_WORK_MPI &&
+           work->kind != IPMPI_WORK_CHILD;
 }
 
 int ipmpi_engine_take(struct ipmpi_engine *engine,
@@ -81,7 +82,9 @@ int ipmpi_engine_take(struct ipmpi_engine *engine,
             ipmpi_outbox_ring(engine->outbox);
         return IPMPI_EEMPTY;
     }
-    if (work->kind != IPMPI_WORK_COMM) /* rank 0 has forgotten it already */
+    if (work->kind == IPMPI_WORK_CHILD) /* rank 0 knows nothing of it */
+        ipmpi_children_begin(engine, work);
+    else if (work->kind != IPMPI_WORK_COMM) /* .. or has forgotten it */
         ipmpi_account_begin(engine->account, work->ref);
     work->started_us = ipmpi_clock_wall_us();
     work->next = engine->started;

@@ -175,6 +175,7 @@ static int add_constants(PyObject *module)
         {"OTHER", IPMPI_WORK_OTHER},
         {"BULK", IPMPI_WORK_BULK},
         {"MPI", IPMPI_WORK_MPI},
+        {"CHILD", IPMPI_WORK_CHILD},
         {"BALANCED", IPMPI_WORK_BALANCED},
         {"SILENT", IPMPI_WORK_SILENT},
         {"OK", IPMPI_STATUS_OK},
@@ -247,6 +248,7 @@ PyObject *PyInit__ipmpi(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddFunctions(module, ipmpi_python_work_methods) < 0 ||
+        PyModule_AddFunctions(module, ipmpi_python_children_methods) < 0 ||
         PyModule_AddFunctions(module, ipmpi_python_output_methods) < 0 ||
         PyModule_AddFunctions(module, ipmpi_python_collective_methods) < 0 ||
         add_constants(module) < 0 || add_package_dir(module) < 0) {

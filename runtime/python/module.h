@@ -43,6 +43,12 @@ int ipmpi_python_add_buffers(struct ipmpi_frames *frames, PyObject *sequence);
 /* Gives back what has been sent. */
 void ipmpi_python_collect(void);
 
+/* work.c: work as take() returns it. NULL: raised. */
+PyObject *ipmpi_python_work(const struct ipmpi_work *work);
+
+/* children.c */
+extern PyMethodDef ipmpi_python_children_methods[];
+
 /* work.c, output.c, collective.c */
 extern PyMethodDef ipmpi_python_work_methods[];
 extern PyMethodDef ipmpi_python_output_methods[];

@@ -12,7 +12,7 @@ static PyObject *bytes_of(const struct ipmpi_frame *frame)
                                      (Py_ssize_t)frame->len);
 }
 
-static PyObject *work_tuple(const struct ipmpi_work *work)
+PyObject *ipmpi_python_work(const struct ipmpi_work *work)
 {
     PyObject *header = bytes_of(&work->frames.at[IPMPI_WORK_AT_HEADER]);
     PyObject *content = bytes_of(&work->frames.at[IPMPI_WORK_AT_CONTENT]);
@@ -60,7 +60,7 @@ static PyObject *take(PyObject *self, PyObject *none)
         Py_RETURN_NONE;
     if (err != 0)
         return ipmpi_python_raise(err, "take");
-    result = work_tuple(work);
+    result = ipmpi_python_work(work);
     if (result == NULL) { /* out of memory; its client must not wait */
         struct ipmpi_answer answer = {.status = IPMPI_STATUS_ABORTED};
 
@@ -236,7 +236,7 @@ static PyObject *control_tuple(const struct ipmpi_work *work)
 
     if (err != 0)
         return ipmpi_python_raise(err, "take_control");
-    rest = work_tuple(work);
+    rest = ipmpi_python_work(work);
     if (rest == NULL)
         return NULL;
     result = Py_BuildValue("(KsOOO)", (unsigned long long)work->ref, type,

@@ -136,6 +136,21 @@ bool ipmpi_limbo_orphan(struct ipmpi_limbo *limbo, int victim,
     return false;
 }
 
+bool ipmpi_limbo_take_if(struct ipmpi_limbo *limbo,
+                         bool (*matches)(uint64_t ref, const void *ctx),
+                         const void *ctx, void **what_out)
+{
+    struct ipmpi_limbo_entry *entry;
+
+    DL_FOREACH (limbo->entries, entry) {
+        if (matches(entry->ref, ctx)) {
+            *what_out = forget(limbo, entry);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ipmpi_limbo_take(struct ipmpi_limbo *limbo, void **what_out)
 {
     if (limbo->entries == NULL)

@@ -46,6 +46,12 @@ bool ipmpi_limbo_withdraw(struct ipmpi_limbo *limbo, uint64_t ref);
 bool ipmpi_limbo_orphan(struct ipmpi_limbo *limbo, int victim,
                         uint64_t *ref_out, void **what_out);
 
+/* Takes a task whose ref matches: its origin is gone, nobody will grant it.
+ * False: there is none. */
+bool ipmpi_limbo_take_if(struct ipmpi_limbo *limbo,
+                         bool (*matches)(uint64_t ref, const void *ctx),
+                         const void *ctx, void **what_out);
+
 /* Takes any entry, to clear up; as above. */
 bool ipmpi_limbo_take(struct ipmpi_limbo *limbo, void **what_out);
 

@@ -23,9 +23,9 @@ def run(kernel, ref: int, buffers: list, call=None) -> None:
     """Runs one request and replies. Whatever user code raises, SystemExit and
     KeyboardInterrupt included, is an error reply.
 
-    call: from buffers and namespace to the result's buffers; default: _call
+    call: from buffers and namespace to the result's buffers; default: perform
     """
-    call = call or _call
+    call = call or perform
     interrupts = kernel.interrupts
     content = None
     result: list = []
@@ -45,7 +45,7 @@ def run(kernel, ref: int, buffers: list, call=None) -> None:
     kernel.reply(ref, status, content, result)
 
 
-def _call(buffers: list, user_ns: dict) -> list:
+def perform(buffers: list, user_ns: dict) -> list:
     """Unpacks, calls, and serializes the result: buffers in, buffers out.
 
     Unpacking runs functional dependencies; it and serializing may raise

@@ -50,12 +50,14 @@ def start(kernel, joined: dict) -> None:
     """What must have happened before the first request comes."""
     import ipyparallel
 
-    from . import startup
+    from . import children, public, startup
 
     os.environ.setdefault("MPLBACKEND",
                           "module://matplotlib_inline.backend_inline")
     kernel.shell.user_ns.update(mpi.names(mpi.bind(joined["user_world"])))
     kernel.interrupts.install()
+    children.prepare(kernel)
+    public.install()
     options = startup.read_options()
     level = options.get("log_level", logging.WARNING)
     log.setLevel(level)

@@ -17,8 +17,8 @@ import _ipmpi
 from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
 
-from . import (apply, bulk, comms, errors, execute, forked, frontend, gang,
-               shell)
+from . import (apply, bulk, children, comms, errors, execute, forked, frontend,
+               gang, shell)
 from .bound import FrontRequest
 from .interrupts import Interrupts
 from .parent import current
@@ -119,6 +119,8 @@ class EngineKernel(Kernel):
             current.begin(header)
         if kind == _ipmpi.APPLY:
             apply.run(self, ref, buffers)
+        elif kind == _ipmpi.CHILD:
+            children.run_alone(self, ref, buffers)
         elif kind == _ipmpi.BULK:
             bulk.run(self, ref, content, buffers)
         elif kind == _ipmpi.MPI:

@@ -130,15 +130,15 @@ static void the_newest_tasks_are_stolen(void **state)
     for (uint64_t i = 1; i <= 5; i++)
         push_task(i);
     check_list(ipmpi_queue_remove_refs(queue, &two, 1), (uint64_t[]){2, 0});
-    check_list(ipmpi_queue_steal(queue), (uint64_t[]){4, 5, 0});
+    check_list(ipmpi_queue_steal(queue, false), (uint64_t[]){4, 5, 0});
     CHECK_EQ(ipmpi_queue_length(queue), 3);
     check_next(101);
     check_next(1); /* runs */
-    check_list(ipmpi_queue_steal(queue), (uint64_t[]){3, 0});
-    CHECK(ipmpi_queue_steal(queue) == NULL);
+    check_list(ipmpi_queue_steal(queue, false), (uint64_t[]){3, 0});
+    CHECK(ipmpi_queue_steal(queue, false) == NULL);
     ipmpi_queue_ended(queue, IPMPI_WORK_STEALABLE);
     push_task(6); /* an idle owner keeps its only one */
-    CHECK(ipmpi_queue_steal(queue) == NULL);
+    CHECK(ipmpi_queue_steal(queue, false) == NULL);
     check_next(6);
 }
 

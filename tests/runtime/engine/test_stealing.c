@@ -198,11 +198,15 @@ static void with_a_third_one(void **state)
 static void deaths(void **state)
 {
     uint64_t refs[2], got[8], held, never = UINT64_C(1) << 40;
+    const int hungry = controller_count(IPMPI_MSG_HUNGRY);
     int to;
 
     (void)state;
     if (controller_engines() < 2)
         skip();
+    for (int i = 1; i < controller_engines(); i++) /* nobody searches now */
+        await_done_by(controller_task(i, IPMPI_WORK_MORE, "nothing"), i);
+    controller_await_count(IPMPI_MSG_HUNGRY, hungry + controller_engines() - 1);
     held = fill(refs, 2);
     controller_say(0, IPMPI_MSG_GIVE, rank_of(1), NULL, 0, NULL, 0);
     CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 1);

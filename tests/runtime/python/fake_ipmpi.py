@@ -17,7 +17,7 @@ import uuid
 package_dir = ""
 version = "fake"
 
-APPLY, EXECUTE, COMM, OTHER, BULK, MPI = 1, 2, 3, 4, 5, 6
+APPLY, EXECUTE, COMM, OTHER, BULK, MPI, CHILD = 1, 2, 3, 4, 5, 6, 7
 BALANCED, SILENT = 1, 2
 OK, ERROR, ABORTED, UNMET, UNKNOWN = 0, 1, 2, 3, 4
 
