@@ -199,3 +199,13 @@ int ipmpi_rendezvous_list(struct ipmpi_rendezvous *rdv, const char *id,
     (void)now_us;
     return ipmpi_members_step(member, IPMPI_MEMBER_LIST);
 }
+
+unsigned ipmpi_rendezvous_count(const struct ipmpi_rendezvous *rdv,
+                                enum ipmpi_member_state state)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < rdv->nmembers; i++)
+        n += rdv->member[i].state == state;
+    return n;
+}

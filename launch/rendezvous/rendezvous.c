@@ -65,6 +65,19 @@ static void lose(struct ipmpi_rendezvous *rdv, const struct ipmpi_member *who,
                       now_us);
 }
 
+/* A member is gone; what it was decides what that means. */
+static void leave(struct ipmpi_rendezvous *rdv, struct ipmpi_member *member,
+                  enum ipmpi_member_state before, int64_t now_us)
+{
+    if (before < IPMPI_MEMBER_ASKED || before > IPMPI_MEMBER_COMMITTED)
+        return;
+    ipmpi_members_cool(member, now_us);
+    if (before == IPMPI_MEMBER_COMMITTED)
+        lose(rdv, member, now_us);
+    else
+        ipmpi_rounds_step(rdv, IPMPI_ROUND_BROKEN, now_us);
+}
+
 static void look_ready(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     for (unsigned i = 0; i < rdv->nchosen; i++)
@@ -111,13 +124,7 @@ int ipmpi_rendezvous_member(struct ipmpi_rendezvous *rdv, unsigned index,
         break;
     case IPMPI_MEMBER_GONE:
         ipmpi_recruits_lost(rdv, index);
-        if (before == IPMPI_MEMBER_ASKED || before == IPMPI_MEMBER_READY) {
-            ipmpi_members_cool(member, now_us);
-            ipmpi_rounds_step(rdv, IPMPI_ROUND_BROKEN, now_us);
-        } else if (before == IPMPI_MEMBER_COMMITTED) {
-            ipmpi_members_cool(member, now_us);
-            lose(rdv, member, now_us);
-        }
+        leave(rdv, member, before, now_us);
         break;
     default:
         break;
@@ -191,16 +198,6 @@ ipmpi_rendezvous_state(const struct ipmpi_rendezvous *rdv)
 uint64_t ipmpi_rendezvous_generation(const struct ipmpi_rendezvous *rdv)
 {
     return rdv->generation;
-}
-
-unsigned ipmpi_rendezvous_count(const struct ipmpi_rendezvous *rdv,
-                                enum ipmpi_member_state state)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < rdv->nmembers; i++)
-        n += rdv->member[i].state == state;
-    return n;
 }
 
 const struct ipmpi_member *
