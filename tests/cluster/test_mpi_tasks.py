@@ -176,7 +176,13 @@ def test_mpi_tasks_and_others_wait_for_each_other(view):
 
 
 def test_a_task_gets_in_between_mpi_tasks(view):
-    tasks = [view.mpi(4).apply_async(ranks) for _ in range(30)]
+    @interactive
+    def slow(comm):
+        import time
+
+        time.sleep(0.1)
+
+    tasks = [view.mpi(4).apply_async(slow) for _ in range(20)]
     assert view.apply_sync(abs, -1) == 1
     assert not tasks[-1].ready()
     for task in tasks:
