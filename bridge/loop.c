@@ -255,9 +255,12 @@ static void watch_outflow(struct ipmpi_controller *c)
 static void turn(struct ipmpi_controller *c)
 {
     unsigned mask = ipmpi_intake_mask(&c->intake);
-    unsigned did = ipmpi_intake_turn(&c->intake, mask, TURN_BUDGET);
+    unsigned did;
 
+    ipmpi_comm_hold(c->comm); /* so that work for one engine shares a packet */
+    did = ipmpi_intake_turn(&c->intake, mask, TURN_BUDGET);
     did += ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
+    ipmpi_comm_let_go(c->comm);
     ipmpi_taskdb_poll(c->db);
     ipmpi_dask_turn(&c->hub);
     ipmpi_spawner_turn(c);
