@@ -16,8 +16,6 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
-#define PIECE_BYTES ((size_t)8 << 20) /* of items, but for a single unit */
-
 static const struct ipmpi_job_owner piece_owner;
 
 bool ipmpi_bulk_is_asked(const struct ipmpi_request *request)
@@ -62,7 +60,7 @@ void ipmpi_bulk_destroy(struct ipmpi_hub *hub, struct ipmpi_bulk **bulk)
 
 /* ---- the end -------------------------------------------------------- */
 
-static void end_if_done(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
+void ipmpi_bulk_end_if_done(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
 {
     struct ipmpi_reply reply;
     int err;
@@ -85,7 +83,7 @@ void ipmpi_bulk_begin(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
 {
     bulk->begun = true;
     DL_APPEND(hub->bulks, bulk);
-    end_if_done(hub, bulk); /* no items at all */
+    ipmpi_bulk_end_if_done(hub, bulk); /* no items at all */
 }
 
 void ipmpi_bulk_close(struct ipmpi_hub *hub)
@@ -104,8 +102,8 @@ void ipmpi_bulk_close(struct ipmpi_hub *hub)
 /* ---- deciding items ------------------------------------------------- */
 
 /* These items have failed for good, with an error that no engine reported. */
-static void fail_range(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
-                       const struct ipmpi_range *range, json_t *error)
+void ipmpi_bulk_fail(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
+                     const struct ipmpi_range *range, json_t *error)
 {
     const uint64_t n = range->end - range->first;
 
@@ -121,7 +119,7 @@ static void give_back(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
     if (range->first >= range->end || bulk->aborted)
         return;
     if (ipmpi_ranges_add(&bulk->waiting, range) != 0)
-        fail_range(
+        ipmpi_bulk_fail(
             hub, bulk, range,
             ipmpi_json_error("MemoryError", "the controller is out of memory"));
 }
@@ -235,12 +233,12 @@ static void decided(struct ipmpi_hub *hub, struct ipmpi_job *job,
 
     if (reply->status != IPMPI_STATUS_ABORTED &&
         (engine == NULL || !note_report(hub, piece, engine, reply))) {
-        fail_range(hub, bulk, &piece->range, error_of(reply));
+        ipmpi_bulk_fail(hub, bulk, &piece->range, error_of(reply));
         piece->range.first = piece->range.end;
     }
     give_back(hub, bulk, &piece->range);
     drop_piece(hub, piece, engine);
-    end_if_done(hub, bulk);
+    ipmpi_bulk_end_if_done(hub, bulk);
     ipmpi_balanced_scan(hub);
 }
 
@@ -276,7 +274,8 @@ static void lose_begun(struct ipmpi_hub *hub, const struct ipmpi_piece *piece,
         begun.attempts++;
         give_back(hub, bulk, &begun);
     } else {
-        fail_range(hub, bulk, &begun, died(bulk->task->job, engine, progress));
+        ipmpi_bulk_fail(hub, bulk, &begun,
+                        died(bulk->task->job, engine, progress));
     }
 }
 
@@ -289,8 +288,8 @@ static void fail_impossible(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
         !ipmpi_task_targets_gone(bulk->task, &hub->registry))
         return;
     while (ipmpi_ranges_take(&bulk->waiting, -1, true, bulk->items, 0, &range))
-        fail_range(hub, bulk, &range,
-                   ipmpi_json_error("ImpossibleDependency", ""));
+        ipmpi_bulk_fail(hub, bulk, &range,
+                        ipmpi_json_error("ImpossibleDependency", ""));
 }
 
 static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
@@ -308,7 +307,7 @@ static void lost(struct ipmpi_hub *hub, struct ipmpi_job *job,
     give_back(hub, bulk, &rest);
     fail_impossible(hub, bulk);
     drop_piece(hub, piece, engine);
-    end_if_done(hub, bulk);
+    ipmpi_bulk_end_if_done(hub, bulk);
     ipmpi_balanced_scan(hub);
 }
 
@@ -322,9 +321,9 @@ static const struct ipmpi_job_owner piece_owner = {
 
 /* ---- handing out ---------------------------------------------------- */
 
-static int make_piece(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
-                      const struct ipmpi_range *range,
-                      struct ipmpi_piece **piece_out)
+int ipmpi_bulk_make_piece(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
+                          const struct ipmpi_range *range,
+                          struct ipmpi_piece **piece_out)
 {
     struct ipmpi_piece *piece = calloc(1, sizeof(*piece));
     struct ipmpi_job *job = bulk->task->job;
@@ -351,104 +350,6 @@ static int make_piece(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
     piece->job->data = piece;
     *piece_out = piece;
     return 0;
-}
-
-struct place {
-    const struct ipmpi_slots *slots;
-    struct ipmpi_slot *slot;
-    enum ipmpi_bulk_feeding feeding;
-};
-
-/* Whether nobody but this engine may do the items. */
-static bool is_alone(const struct ipmpi_bulk *bulk, const struct place *place)
-{
-    const struct ipmpi_slot *slot;
-
-    DL_FOREACH (place->slots->lru, slot) {
-        if (slot != place->slot &&
-            ipmpi_task_allows(bulk->task, slot->engine->uuid))
-            return false;
-    }
-    return true;
-}
-
-/* Cuts a piece for an engine; an item that failed there goes elsewhere, unless
- * there is no other engine. */
-static bool cut(struct ipmpi_bulk *bulk, const struct place *place,
-                struct ipmpi_range *range_out)
-{
-    const int id = place->slot->engine->id;
-    struct ipmpi_range rest;
-    uint64_t want;
-    bool any;
-
-    if (bulk->aborted || bulk->waiting.items == 0 ||
-        !ipmpi_task_allows(bulk->task, place->slot->engine->uuid) ||
-        (place->feeding == IPMPI_BULK_AHEAD &&
-         !ipmpi_grain_is_fine(&bulk->grain)))
-        return false;
-    any = !ipmpi_ranges_has(&bulk->waiting, id, false) && is_alone(bulk, place);
-    want = ipmpi_grain_size(&bulk->grain, bulk->waiting.items, place->slots->n);
-    if (!ipmpi_ranges_take(&bulk->waiting, id, any, want, bulk->chunk,
-                           range_out))
-        return false;
-    rest = *range_out;
-    range_out->end =
-        ipmpi_bulk_fit(bulk, range_out->first, range_out->end, PIECE_BYTES);
-    rest.first = range_out->end;
-    ipmpi_ranges_add(&bulk->waiting, &rest); /* it has just been there */
-    return true;
-}
-
-static bool give_piece(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
-                       const struct place *place)
-{
-    struct ipmpi_engine *engine = place->slot->engine;
-    struct ipmpi_range range;
-    struct ipmpi_piece *piece;
-
-    if (!cut(bulk, place, &range))
-        return false;
-    if (make_piece(hub, bulk, &range, &piece) != 0) {
-        fail_range(
-            hub, bulk, &range,
-            ipmpi_json_error("MemoryError", "the controller is out of memory"));
-        end_if_done(hub, bulk);
-        return true;
-    }
-    DL_DELETE(hub->bulks, bulk); /* the others are served before it is again */
-    DL_APPEND(hub->bulks, bulk);
-    DL_APPEND(bulk->pieces, piece);
-    ipmpi_balanced_add_piece(hub, engine);
-    ipmpi_dispatch(hub, engine, piece->job);
-    return true;
-}
-
-static bool takes(const struct place *place)
-{
-    const size_t npieces = place->feeding == IPMPI_BULK_AHEAD ? 1 : 0;
-
-    return ipmpi_slot_takes_piece(place->slots, place->slot, npieces) &&
-           (place->feeding != IPMPI_BULK_IN_TURN || place->slot->piece_next);
-}
-
-void ipmpi_bulk_feed(struct ipmpi_hub *hub, struct ipmpi_slots *slots,
-                     enum ipmpi_bulk_feeding feeding)
-{
-    struct place place = {slots, NULL, feeding};
-
-    if (hub->bulks == NULL)
-        return;
-    DL_FOREACH (slots->lru, place.slot) {
-        struct ipmpi_bulk *bulk, *next;
-
-        if (!takes(&place))
-            continue;
-        DL_FOREACH_SAFE (hub->bulks, bulk, next) {
-            if (give_piece(hub, bulk, &place))
-                break;
-        }
-    }
 }
 
 /* ---- aborts, and engines that go ------------------------------------ */
@@ -507,7 +408,7 @@ bool ipmpi_bulk_abort(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk)
             ask_back(hub, piece);
     }
     if (bulk->pieces == NULL)
-        end_if_done(hub, bulk);
+        ipmpi_bulk_end_if_done(hub, bulk);
     while (nwaiting-- > 0) /* with the last of all, the job ends */
         take_back(hub, find_waiting(bulk));
     return true;
@@ -519,6 +420,6 @@ void ipmpi_bulk_engine_gone(struct ipmpi_hub *hub)
 
     DL_FOREACH_SAFE (hub->bulks, bulk, next) {
         fail_impossible(hub, bulk);
-        end_if_done(hub, bulk);
+        ipmpi_bulk_end_if_done(hub, bulk);
     }
 }

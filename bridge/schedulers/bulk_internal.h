@@ -1,4 +1,4 @@
-/* What a bulk job and its pieces consist of; for bulk.c, bulk_piece.c and
+/* What a bulk job and its pieces consist of; for bulk.c, bulk_feed.c and
  * bulk_request.c only. */
 #ifndef IPMPI_SCHEDULERS_BULK_INTERNAL_H
 #define IPMPI_SCHEDULERS_BULK_INTERNAL_H
@@ -27,6 +27,21 @@ struct ipmpi_piece {
     struct ipmpi_range range;
     struct ipmpi_piece *prev, *next;
 };
+
+/* ---- bulk.c: pieces and their end ------------------------------------ */
+
+/* A piece of these items, with a HELD job. IPMPI_ENOMEM. */
+int ipmpi_bulk_make_piece(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
+                          const struct ipmpi_range *range,
+                          struct ipmpi_piece **piece_out);
+
+/* These items have failed for good, with an error that no engine reported
+ * (given; NULL for want of memory). */
+void ipmpi_bulk_fail(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk,
+                     const struct ipmpi_range *range, json_t *error);
+
+/* Ends the job, which is gone then, if nothing of it is left. */
+void ipmpi_bulk_end_if_done(struct ipmpi_hub *hub, struct ipmpi_bulk *bulk);
 
 /* ---- bulk_request.c: what travels ----------------------------------- */
 
