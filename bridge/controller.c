@@ -321,6 +321,7 @@ void ipmpi_controller_close(struct ipmpi_controller **controller)
     ipmpi_connection_destroy_key(&c->key_text);
     ipmpi_profile_close(&c->profile);
     close(c->signal_fd);
+    free(c->lost);
     free(c);
     *controller = NULL;
 }

@@ -35,6 +35,8 @@ struct ipmpi_controller {
     char python[PATH_MAX]; /* for a dask scheduler */
     int signal_fd, link_fd;
     struct ipmpi_loss *losses; /* oldest first */
+    bool *lost;                /* by rank: its end was heard of */
+    int nlost;                 /* ranks in it */
     struct ipmpi_respawn respawn;
     int size;       /* ranks */
     bool published; /* the connection files are there */

@@ -90,6 +90,27 @@ void ipmpi_controller_set_outlets(struct ipmpi_controller *c)
 
 /* --- engines that end ------------------------------------------------ */
 
+/* A nanny repeats its notice, as a new one, when rank 0 was too busy to
+ * acknowledge it in time; a rank ends once. Without memory it counts as new. */
+static bool heard_before(struct ipmpi_controller *c, int rank)
+{
+    bool was;
+
+    if (rank >= c->nlost) {
+        bool *grown = realloc(c->lost, (size_t)c->size * sizeof(*grown));
+
+        if (grown == NULL)
+            return false;
+        memset(grown + c->nlost, 0,
+               (size_t)(c->size - c->nlost) * sizeof(*grown));
+        c->lost = grown;
+        c->nlost = c->size;
+    }
+    was = c->lost[rank];
+    c->lost[rank] = true;
+    return was;
+}
+
 /* An engine ended. What it sent before may still be on its way through MPI:
  * the loss is acted upon when nothing more comes, and a little later. */
 static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
@@ -100,8 +121,10 @@ static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
     if (notice->rank <= 0 || notice->rank >= c->size)
         return;
     loss = calloc(1, sizeof(*loss));
-    if (loss == NULL)
+    if (loss == NULL || heard_before(c, notice->rank)) {
+        free(loss);
         return;
+    }
     loss->notice = *notice;
     loss->due_us = now_us(NULL) + LOSS_GRACE_US;
     LL_APPEND(c->losses, loss);

@@ -214,3 +214,23 @@ def test_respawn(make_cluster, connect):
     wait_for(rc, [3])
     assert rc[3].apply_sync(os.getpid) > 0
     assert rc.ids == [3]
+
+
+def test_one_engine_for_one_death(make_cluster, connect):
+    """Rank 0 is too busy to hear of a death when its nanny tells it, which
+    tells it again; one engine comes in its place."""
+    cluster = make_cluster(2, args=("--respawn",))
+    rc = connect(cluster)
+    pids = rc[:].apply_sync(os.getpid)
+    controller = cluster.controller()
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        os.kill(pids[0], signal.SIGKILL)
+        time.sleep(2)  # the nanny repeats itself every 0.3 s
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    wait_for(rc, [1, 2])
+    end = time.monotonic() + 5  # the pause before another is 2 s
+    while time.monotonic() < end:
+        assert rc.ids == [1, 2]
+        time.sleep(0.1)
