@@ -101,6 +101,7 @@ def test_two_clusters(place):
 def test_a_killed_cluster_is_dead(place):
     start(place, 1)
     processes.kill_all(place[processes.MARK])
+    assert processes.wait_gone(place[processes.MARK], 10)
     rows = json.loads(run(place, "list", "--json"))
     assert [row["state"] for row in rows] == ["dead"]
     assert "dead" in run(place, "status", status=1)
