@@ -1,7 +1,6 @@
 /* Children: work that tasks submit on their own engine. They wait in its deque,
  * where thieves find them; a stolen one answers from rank to rank. The engine
- * is their origin and keeps the account of who holds which: note [theft] in
- * protocol.h, with this engine in the place of rank 0, which knows of none.
+ * is their origin and keeps the account of who holds which: children_account.h.
  *
  * Threads: each function says whose; "any" may be several at a time. */
 #ifndef IPMPI_ENGINE_CHILDREN_H
@@ -11,7 +10,6 @@
 #include <stdbool.h>
 
 #include "runtime/base/frames.h"
-#include "runtime/engine/protocol.h"
 #include "runtime/engine/queue.h"
 #include "runtime/tasks/holdings.h"
 
@@ -45,7 +43,8 @@ void ipmpi_children_clear(struct ipmpi_children *children);
 int ipmpi_engine_submit(struct ipmpi_engine *engine,
                         struct ipmpi_frames *buffers, uint64_t *ref_out);
 
-/* IPMPI_ENOENT: nobody knows it. If it is done, it is forgotten. */
+/* IPMPI_ENOENT: nobody knows it; IPMPI_ESTATE. If it is done, it is forgotten.
+ */
 int ipmpi_engine_child_outcome(struct ipmpi_engine *engine, uint64_t ref,
                                struct ipmpi_child_outcome *out);
 
@@ -55,38 +54,24 @@ void ipmpi_engine_child_forget(struct ipmpi_engine *engine, uint64_t ref);
 /* Readable when a child has ended or come back; read by whoever waits. */
 int ipmpi_engine_children_fd(const struct ipmpi_engine *engine);
 
-/* A child that was taken is about to begin. */
+/* The thread that runs work: a child that was taken is about to begin. Blocks,
+ * a second at most, until MPI has the word of it for another origin. */
 void ipmpi_children_begin(struct ipmpi_engine *engine,
                           const struct ipmpi_work *work);
 
 /* The thread that runs work: this child if it waits here, else any that does.
- * It is started as by ipmpi_engine_take. IPMPI_EEMPTY: this engine has none
- * now, and looks for some elsewhere. */
+ * It is started as by ipmpi_engine_take, and stays the engine's. Blocks as
+ * ipmpi_children_begin does. IPMPI_EEMPTY: this engine has none now, and looks
+ * for some elsewhere; IPMPI_ESTATE. */
 int ipmpi_engine_help(struct ipmpi_engine *engine, uint64_t ref,
                       const struct ipmpi_work **work_out);
 
-/* Ends a child that was taken; its frames (content, buffers) are given.
- * IPMPI_ENOENT, IPMPI_ENOMEM. */
+/* The thread that runs work: ends a child that was taken; its frames (content,
+ * buffers) are given. IPMPI_ENOENT, IPMPI_ENOMEM, IPMPI_ESTATE. */
 int ipmpi_engine_child_reply(struct ipmpi_engine *engine, uint64_t ref,
                              int status, struct ipmpi_frames *frames);
 
-/* ---- the comm thread ------------------------------------------------- */
-
-/* A victim (perhaps this engine) hands over children of ours to a thief. */
-int ipmpi_children_handover(struct ipmpi_engine *engine, int victim, int thief,
-                            const struct ipmpi_frame *refs);
-/* A thief has begun one, has ended one, never got some. */
-int ipmpi_children_started(struct ipmpi_engine *engine, int source,
-                           uint64_t ref);
-int ipmpi_children_done(struct ipmpi_engine *engine, int source,
-                        const struct ipmpi_msg_head *head,
-                        struct ipmpi_frames *frames);
-int ipmpi_children_missing(struct ipmpi_engine *engine, int source,
-                           const struct ipmpi_frame *refs);
-/* An engine of this world is gone: what it had of ours and had not begun comes
- * back, what it had begun is lost. `why` is text. */
-void ipmpi_children_gone(struct ipmpi_engine *engine, int rank,
-                         const struct ipmpi_frame *why);
+/* ---- any thread ------------------------------------------------------ */
 
 /* Children may have come: whoever waits for one is to look. */
 void ipmpi_children_stir(struct ipmpi_engine *engine);

@@ -9,6 +9,8 @@
 #include "runtime/base/error.h"
 #include "runtime/base/memory.h"
 #include "runtime/engine/state.h"
+#include "runtime/engine/theft_thief.h"
+#include "runtime/engine/theft_victim.h"
 
 enum { UUID_CAP = 64 }; /* longest uuid we take */
 

@@ -1,5 +1,6 @@
 /* Stealing between the engines of a world: the comm thread's side of note
- * [theft] in protocol.h. The rules are runtime/tasks/, this is their messages.
+ * [theft] in protocol.h. The rules are runtime/tasks/, this is their messages;
+ * the two sides of a theft are in theft_victim.h and theft_thief.h.
  *
  * Threads: the comm thread; before it starts, main. Nothing blocks. */
 #ifndef IPMPI_ENGINE_THEFT_H
@@ -42,28 +43,14 @@ void ipmpi_theft_hint(struct ipmpi_engine *engine);
 /* Children wait here: others that are idle shall know. Any thread. */
 void ipmpi_theft_has_surplus(struct ipmpi_engine *engine);
 
-/* Answers a hand-over of our children: a GRANT for the thief, which may be
- * this engine. */
-void ipmpi_theft_answer(struct ipmpi_engine *engine, int thief, int victim,
-                        const uint64_t *granted, size_t ngranted,
-                        const uint64_t *refused, size_t nrefused);
-
-/* These refs are withdrawn: what has been granted and not come will be
- * answered as aborted. */
-void ipmpi_theft_withdraw(struct ipmpi_engine *engine, const uint64_t *refs,
-                          size_t n);
-
-/* Messages: of rank 0 (GIVE, GRANT, GONE), of a peer. IPMPI_EFRAME,
- * IPMPI_EINVAL: it is none of these; IPMPI_ENOMEM. */
-int ipmpi_theft_give(struct ipmpi_engine *engine,
-                     const struct ipmpi_msg_head *head,
-                     struct ipmpi_frames *frames);
-int ipmpi_theft_grant(struct ipmpi_engine *engine,
-                      const struct ipmpi_msg_head *head,
-                      struct ipmpi_frames *frames);
+/* GONE of rank 0: an engine of this world is dead. Nothing of `frames` is kept.
+ * IPMPI_EINVAL: there is no such engine. */
 int ipmpi_theft_gone(struct ipmpi_engine *engine,
                      const struct ipmpi_msg_head *head,
                      struct ipmpi_frames *frames);
+
+/* What other engines say of thefts and of children. IPMPI_EFRAME;
+ * IPMPI_EINVAL: it is none of these; IPMPI_ENOMEM. */
 int ipmpi_theft_from_peer(struct ipmpi_engine *engine, int source,
                           const struct ipmpi_msg_head *head,
                           struct ipmpi_frames *frames);
