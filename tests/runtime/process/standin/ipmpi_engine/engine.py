@@ -55,7 +55,7 @@ def _account(begun):
     """A file as runtime/process/account.c has it, with one work begun."""
     magic = 0x69706d70692d6163
     fd = os.memfd_create("account")
-    os.write(fd, struct.pack("=35Q", magic, 1, begun, *[0] * 31, magic))
+    os.write(fd, struct.pack("=36Q", magic, 1, begun, *[0] * 32, magic))
     return fd
 
 
