@@ -152,16 +152,27 @@ static int measure(struct run *run)
     return err;
 }
 
-/* Until the subscription is live, too: what is published before is lost. */
+/* Until the subscription is live, too: what is published before is lost. If
+ * all of the warm-up's output was, there is nothing to hear; then half a second
+ * is long enough. */
+static void await_subscription(struct run *run)
+{
+    const int64_t end_us = run->end_us;
+
+    run->end_us = ipmpi_clock_now_us() + 500 * 1000;
+    while (!run->has_idle && wait_for_more(run) == 0)
+        take(run);
+    run->end_us = end_us;
+}
+
 static int warm_up(struct run *run, const struct bench_load *load, bool iopub)
 {
     int err;
 
     run->in_flight = load->in_flight;
     err = run_until(run, load->warm_up);
-    if (err == 0 && iopub && load->warm_up > 0 && !run->has_idle)
-        err = wait_for_more(run);
-    take(run);
+    if (err == 0 && iopub && load->warm_up > 0)
+        await_subscription(run);
     return err;
 }
 
