@@ -8,7 +8,7 @@
 
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/abort.h"
-#include "bridge/schedulers/balanced_state.h"
+#include "bridge/schedulers/balanced_internal.h"
 #include "bridge/schedulers/dispatch.h"
 
 /* Larger tasks are sent when they are needed, and not about. */

@@ -36,8 +36,9 @@ void ipmpi_balanced_moved(struct ipmpi_hub *hub, struct ipmpi_job *job,
 /* Takes an unassigned task out of its queue, to be decided by the caller. */
 void ipmpi_balanced_take_back(struct ipmpi_hub *hub, struct ipmpi_job *job);
 
-/* For bulk.c and gang.c. Ends the task (its reply is lent, its parts may be
- * moved; engine may be NULL). */
+/* Ends the task, which is gone then: the one place where that happens (its
+ * reply is lent, its parts may be moved; engine is NULL if none ran it). For
+ * bulk jobs and gangs, and the scheduler's own files. */
 void ipmpi_balanced_end(struct ipmpi_hub *hub, struct ipmpi_task *task,
                         struct ipmpi_engine *engine, struct ipmpi_reply *reply);
 /* An engine is done with its share (it may be gone). */
@@ -47,7 +48,8 @@ void ipmpi_balanced_add_piece(struct ipmpi_hub *hub,
                               struct ipmpi_engine *engine);
 void ipmpi_balanced_drop_piece(struct ipmpi_hub *hub,
                                struct ipmpi_engine *engine);
-/* Offers what waits to the engines that are free. */
+/* Offers what waits to the engines that are free, oldest first. A nested call
+ * only asks the outer one for another round. */
 void ipmpi_balanced_scan(struct ipmpi_hub *hub);
 
 /* When the next task times out (monotonic, us), or INT64_MAX; and what to do
