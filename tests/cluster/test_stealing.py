@@ -128,6 +128,8 @@ def test_without_stealing_they_wait(make_cluster, connect, gates):
     rc = connect(cluster)
     work = gates(rc.load_balanced_view())
     work.submit(12)
+    until(lambda: rc.queue_status()["unassigned"] == 2,
+          "two engines with one task and 4 behind it, each")
     work.open(*range(1, 12))
     until(lambda: sum(r.ready() for r in work.results) == 7,
           "7 of 12 tasks: not the long one and the 4 behind it")

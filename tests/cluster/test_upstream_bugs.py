@@ -333,13 +333,21 @@ def test_follow_to_a_dead_engine_is_impossible(mortal):
     assert caught.value.ename == "ImpossibleDependency"
 
 
-def test_task_of_a_dead_engine_is_decided_at_once(mortal):
+@interactive
+def leave_a_trace_and_sleep(path):
+    import time
+    open(path, "x").close()
+    time.sleep(60)
+
+
+def test_task_of_a_dead_engine_is_decided_at_once(mortal, tmp_path):
     """Upstream waits for 5 s whether a result still comes. Ours is told
     before a task of 4 s that starts when the engine is known to be dead."""
     view = mortal.load_balanced_view()
+    begun = tmp_path / "begun"
     with view.temp_flags(targets=[3]):
-        lost = view.apply_async(time.sleep, 60)
-    until(lambda: mortal.queue_status(3)["tasks"])
+        lost = view.apply_async(leave_a_trace_and_sleep, str(begun))
+    until(begun.exists)
     mortal.send_signal("SIGKILL", targets=3)
     until(lambda: 3 not in mortal.ids)
     other = mortal[0].apply_async(time.sleep, 4)
