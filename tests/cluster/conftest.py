@@ -24,6 +24,12 @@ TEST_SECONDS = 120  # no test may take longer, whatever hangs
 WAIT = 30           # no single result may
 
 
+#: Modules whose subject is our own processes and memory, not what a client
+#: sees: tests/run runs them with the newest client only, --long with both.
+ONCE = {f"test_{name}.py" for name in (
+    "bounds", "errors", "faults", "generator", "interpreters", "lifecycle",
+    "processes", "shared", "soak", "stealing", "submit", "uts")}
+
 if ipp.version_info < (8,):  # its docstring says why
     collect_ignore = ["test_notebook.py"]
 
@@ -38,6 +44,14 @@ def pytest_configure(config) -> None:
         "markers", "seconds(n): a time limit other than the usual")
     config.addinivalue_line(
         "markers", "long: only in tests/run --long")
+    config.addinivalue_line(
+        "markers", "once: with one client, but in tests/run --long")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if item.path.name in ONCE:
+            item.add_marker("once")
 
 
 @pytest.fixture(autouse=True)
