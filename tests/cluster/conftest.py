@@ -30,8 +30,8 @@ ONCE = {f"test_{name}.py" for name in (
     "bounds", "errors", "faults", "generator", "interpreters", "lifecycle",
     "processes", "shared", "soak", "stealing", "submit", "uts")}
 
-if ipp.version_info < (8,):  # its docstring says why
-    collect_ignore = ["test_notebook.py"]
+if ipp.version_info < (8,):  # their docstrings say why
+    collect_ignore = ["test_notebook.py", "test_jupyter.py"]
 
 
 def pytest_addoption(parser) -> None:

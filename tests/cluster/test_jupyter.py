@@ -1,6 +1,6 @@
 """What JupyterLab's panel of clusters does: the REST interface of ipyparallel's
-server extension, with our launchers chosen in the server's configuration.
-Skipped where there is no jupyter_server."""
+server extension, with our launchers chosen in the server's configuration. Not
+with 7.1, whose extension is for the notebook of its time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ import urllib.request
 import ipyparallel as ipp
 import pytest
 from harness import package, places, processes
-
-pytest.importorskip("jupyter_server")
-pytestmark = pytest.mark.skipif(ipp.version_info[0] < 8,
-                                reason="7.1 has the extension of notebooks")
 
 
 def free_port() -> int:

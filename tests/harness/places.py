@@ -22,7 +22,7 @@ PYTHONS = {"7": DEBIAN_PYTHON, "9": VENV / "bin" / "python"}
 VENV_PACKAGES = """
     ipyparallel>=9 ipykernel mpi4py numpy pytest pytest-asyncio psutil tqdm
     dask distributed joblib scikit-learn pandas matplotlib cloudpickle dill
-    nbclient ipywidgets
+    jupyter_server nbclient ipywidgets
 """.split()
 
 
