@@ -110,6 +110,8 @@ def test_submit_srun(place: Place) -> None:
     with place.client(job, 5) as rc:
         assert nodes_of(rc) == {"n1", "n2"}
         assert sorted(rc.ids) == [0, 1, 2, 3, 4]
+        parents = rc[:].apply_sync(os.getppid)
+        assert len(set(parents)) <= 2, parents  # one zygote a node
         told = place.slurm.run("scontrol", "show", "job", job)
         script = place.slurm.run("scontrol", "write", "batch_script", job,
                                  "-")
