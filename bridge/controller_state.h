@@ -45,17 +45,27 @@ struct ipmpi_controller {
     int64_t complain_us; /* when to name the engines that are late */
 };
 
-/* Connects the hub to doors and transport (loop.c). */
+/* --- outlets.c -------------------------------------------------------- */
+
+/* Connects the hub to doors and transport. */
 void ipmpi_controller_set_outlets(struct ipmpi_controller *controller);
 
-/* Registers and welcomes the engine of a rank (loop.c); as
- * ipmpi_engines_welcome. */
+/* Registers and welcomes the engine of a rank; as ipmpi_engines_welcome. */
 int ipmpi_controller_welcome(struct ipmpi_controller *controller, int rank,
                              int id);
-/* Writes the database and lets the last replies leave (controller.c). */
-void ipmpi_controller_close_clients(struct ipmpi_controller *controller);
 
-/* Writes the connection files and the ready line (controller.c). */
+/* --- publish.c -------------------------------------------------------- */
+
+/* Writes the connection files and the ready line. What is wrong has been
+ * logged: IPMPI_E*. */
 int ipmpi_controller_publish(struct ipmpi_controller *controller);
+
+/* Removes the connection files, unless they are to be kept or there are
+ * none. */
+void ipmpi_controller_withdraw(struct ipmpi_controller *controller);
+
+/* Writes the database and lets the last replies leave; blocks for at most the
+ * 4 s of ipmpi_taskdb_destroy and 0.5 s. */
+void ipmpi_controller_close_clients(struct ipmpi_controller *controller);
 
 #endif

@@ -11,12 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "bridge/engines.h"
-#include "bridge/files/connection_file.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
 #include "bridge/requests/survey.h"
@@ -42,51 +40,6 @@ enum {
     BEHIND_US = 1000 * 1000,    /* between looks at a slow disk */
     LATE_US = 30 * 1000 * 1000, /* between complaints about late engines */
 };
-
-/* --- outlets --------------------------------------------------------- */
-
-static void to_client(void *ctx, enum ipmpi_door door,
-                      struct ipmpi_frames *frames)
-{
-    struct ipmpi_controller *c = ctx;
-
-    ipmpi_doors_send(c->doors, door, frames);
-}
-
-static void to_rank(void *ctx, int rank, struct ipmpi_frames *frames)
-{
-    struct ipmpi_controller *c = ctx;
-    int err = ipmpi_comm_send(c->comm, rank, frames);
-
-    if (err != 0 && err != IPMPI_EDEAD)
-        ipmpi_log_error("BRIDGE-SEND", "message to rank %d: %s", rank,
-                        ipmpi_strerror(err));
-}
-
-static int place(void *ctx, int rank, int *rank_out)
-{
-    const struct ipmpi_controller *c = ctx;
-
-    return ipmpi_comm_place(c->comm, rank, rank_out);
-}
-
-static int64_t now_us(void *ctx)
-{
-    (void)ctx;
-    return ipmpi_clock_now_us();
-}
-
-static int64_t wall_us(void *ctx)
-{
-    (void)ctx;
-    return ipmpi_clock_wall_us();
-}
-
-void ipmpi_controller_set_outlets(struct ipmpi_controller *c)
-{
-    c->hub.out =
-        (struct ipmpi_outlets){c, to_client, to_rank, place, now_us, wall_us};
-}
 
 /* --- engines that end ------------------------------------------------ */
 
@@ -126,13 +79,13 @@ static void on_notice(void *ctx, const struct ipmpi_exit_notice *notice)
         return;
     }
     loss->notice = *notice;
-    loss->due_us = now_us(NULL) + LOSS_GRACE_US;
+    loss->due_us = ipmpi_clock_now_us() + LOSS_GRACE_US;
     LL_APPEND(c->losses, loss);
 }
 
 static void act_on_losses(struct ipmpi_controller *c)
 {
-    while (c->losses != NULL && c->losses->due_us <= now_us(NULL)) {
+    while (c->losses != NULL && c->losses->due_us <= ipmpi_clock_now_us()) {
         struct ipmpi_loss *loss = c->losses;
         char why[192];
 
@@ -193,7 +146,7 @@ static void complain_of_late_engines(struct ipmpi_controller *c)
                                    at > 0 ? ", " : "", engine->id);
     }
     ipmpi_log_warn("BRIDGE-LATE", "still waiting for engines %s", ids);
-    c->complain_us = now_us(NULL) + LATE_US;
+    c->complain_us = ipmpi_clock_now_us() + LATE_US;
 }
 
 /* The files appear when all engines are there, so that whoever finds them
@@ -205,7 +158,7 @@ static void publish_when_ready(struct ipmpi_controller *c)
     if (ipmpi_engines_joining(&c->hub) == 0) {
         if (ipmpi_controller_publish(c) != 0)
             c->stopping = true;
-    } else if (now_us(NULL) >= c->complain_us) {
+    } else if (ipmpi_clock_now_us() >= c->complain_us) {
         complain_of_late_engines(c);
     }
 }
@@ -233,10 +186,10 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
     if (!c->published)
         next = earliest(next, c->complain_us);
     if (ipmpi_taskdb_is_behind(c->db)) /* a disk that is stuck tells nobody */
-        next = earliest(next, now_us(NULL) + BEHIND_US);
+        next = earliest(next, ipmpi_clock_now_us() + BEHIND_US);
     if (next == INT64_MAX)
         return -1;
-    left = (next - now_us(NULL) + 999) / 1000;
+    left = (next - ipmpi_clock_now_us() + 999) / 1000;
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -271,7 +224,7 @@ static void watch_outflow(struct ipmpi_controller *c)
 {
     struct ipmpi_outflow *outflow = ipmpi_doors_outflow(c->doors);
 
-    ipmpi_outflow_look(outflow, now_us(NULL));
+    ipmpi_outflow_look(outflow, ipmpi_clock_now_us());
     ipmpi_dispatch_hold_back(&c->hub, ipmpi_outflow_holds_back(outflow));
 }
 
@@ -321,18 +274,6 @@ static void tell_bell(const struct ipmpi_bell_address *bell)
         close(fd);
 }
 
-int ipmpi_controller_welcome(struct ipmpi_controller *c, int rank, int id)
-{
-    const char *user = getenv("USER");
-    const bool has_file =
-        getenv(IPMPI_KEY_FILE_ENV) != NULL && c->key_text[0] != '\0';
-    const struct ipmpi_welcome welcome = {has_file ? IPMPI_KEY_IN_FILE
-                                                   : c->key_text,
-                                          user != NULL ? user : "ipmpi"};
-
-    return ipmpi_engines_welcome(&c->hub, &welcome, rank, id);
-}
-
 static int join(struct ipmpi_controller *c)
 {
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_JOINED};
@@ -356,7 +297,7 @@ static int join(struct ipmpi_controller *c)
         ipmpi_link_send(c->link_fd, &packet);
     for (int rank = 1; err == 0 && rank < c->size; rank++)
         err = ipmpi_controller_welcome(c, rank, rank - 1);
-    c->complain_us = now_us(NULL) + LATE_US;
+    c->complain_us = ipmpi_clock_now_us() + LATE_US;
     return err;
 }
 
@@ -378,20 +319,18 @@ static void tell_clients(struct ipmpi_controller *c)
 /* Lets the last messages leave; then all ranks finalise MPI together. */
 static int leave(struct ipmpi_controller *c)
 {
-    const int64_t deadline_us = now_us(NULL) + BYE_US;
+    const int64_t deadline_us = ipmpi_clock_now_us() + BYE_US;
     struct ipmpi_link_packet packet = {.type = IPMPI_LINK_LEAVING};
 
     /* mpirun kills a second after its SIGTERM: files and lock go first */
-    if (c->published && !c->options->reuse)
-        ipmpi_connection_remove(c->profile);
-    c->published = false;
+    ipmpi_controller_withdraw(c);
     tell_clients(c);
     ipmpi_profile_close(&c->profile);
     /* Engines on their way into the job must hear that it ends. */
     (void)ipmpi_comm_await_spawns(c->comm, SPAWN_MS);
     ipmpi_engines_say_bye(&c->hub, c->size);
     while (ipmpi_comm_unsent_bytes(c->comm, -1) > 0 &&
-           now_us(NULL) < deadline_us)
+           ipmpi_clock_now_us() < deadline_us)
         ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     ipmpi_engines_forget(&c->hub);
     ipmpi_controller_close_clients(c);
