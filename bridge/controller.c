@@ -3,11 +3,9 @@
  * before MPI, so that the message is the last thing on the screen. */
 #include "bridge/controller_state.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bridge/files/connection_file.h"
@@ -22,25 +20,12 @@
 #include "bridge/spawner.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/signals.h"
 #include "runtime/process/interpreter.h"
 #include "runtime/process/link.h"
 
 /* --prefetch: enough that a theft of half is worth it */
 enum { PREFETCH = 16 };
-
-/* Signals become readable, in every thread: set before there are others. */
-static int open_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
 
 /* --reuse: the key and the ports of the files that are there. */
 static int reuse_files(struct ipmpi_controller *c, int ports[IPMPI_NDOORS])
@@ -220,7 +205,7 @@ int ipmpi_controller_open(const struct ipmpi_options *options,
         return err;
     c->options = options;
     c->argv = argv;
-    c->signal_fd = open_signals();
+    c->signal_fd = ipmpi_signals_open(false);
     c->link_fd = ipmpi_link_fd();
     ipmpi_controller_set_outlets(c);
     err = ipmpi_profile_open(options->profile_dir, options->cluster_id,

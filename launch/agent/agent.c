@@ -30,6 +30,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/signals.h"
 
 enum { DEFAULT_PORT = 7070, LOCAL_TEXT = 512 };
 
@@ -216,20 +217,6 @@ static void turn(struct agent *agent)
 
 /* -- start and end -------------------------------------------------------- */
 
-static int open_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 static int take_keys(struct agent *agent, const struct arguments *args)
 {
     int err;
@@ -299,7 +286,7 @@ static int open_agent(struct agent *agent, const struct arguments *args)
     ipmpi_reap_adopt();
     ipmpi_node_probe((unsigned)args->slots, &agent->node);
     prctl(PR_SET_DUMPABLE, 0); /* keys: no core, no tracing by ranks */
-    agent->signal_fd = open_signals();
+    agent->signal_fd = ipmpi_signals_open(true);
     if (agent->signal_fd < 0)
         return IPMPI_ESYS;
     err = ipmpi_agent_open_dir(agent);

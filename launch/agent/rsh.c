@@ -34,6 +34,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/signals.h"
 
 enum { RETRY_US = 200 * 1000 };
 
@@ -368,19 +369,6 @@ static int run(struct rsh *rsh)
     }
 }
 
-static int open_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 int ipmpi_verb_rsh(int argc, char **argv)
 {
     struct rsh rsh = {.begin_us = ipmpi_clock_now_us()};
@@ -399,7 +387,7 @@ int ipmpi_verb_rsh(int argc, char **argv)
     rsh.command = join(argv + 2);
     ipmpi_tunnel_init(&rsh.tunnel);
     take_detour(&rsh);
-    rsh.signal_fd = open_signals();
+    rsh.signal_fd = ipmpi_signals_open(false);
     if (find_node(&rsh) != 0)
         status = fail(&rsh, IPMPI_EXIT_TABLE, "not in this job's table");
     else if (rsh.command == NULL || rsh.signal_fd < 0)

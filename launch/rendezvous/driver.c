@@ -15,6 +15,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/signals.h"
 
 enum {
     EXPLAIN_US = 15 * IPMPI_SECOND_US, /* without news */
@@ -174,19 +175,6 @@ int ipmpi_driver_run(struct ipmpi_driver *driver)
     }
 }
 
-static int open_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 int ipmpi_driver_create(const struct ipmpi_job_spec *spec,
                         struct ipmpi_driver **driver_out)
 {
@@ -202,7 +190,7 @@ int ipmpi_driver_create(const struct ipmpi_job_spec *spec,
                                   &driver->rdv);
     if (err != 0)
         goto free_driver;
-    driver->signal_fd = open_signals();
+    driver->signal_fd = ipmpi_signals_open(false);
     if (driver->signal_fd < 0) {
         err = IPMPI_ESYS;
         goto destroy_rdv;
