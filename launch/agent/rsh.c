@@ -29,6 +29,7 @@
 #include "launch/agent/mpirun.h"
 #include "launch/channel/peer.h"
 #include "launch/channel/protocol.h"
+#include "launch/channel/show.h"
 #include "launch/channel/tunnel.h"
 #include "launch/verb.h"
 #include "runtime/base/clock.h"
@@ -210,22 +211,6 @@ static int text_field(const struct ipmpi_record *record, const char *field,
     return (int)number;
 }
 
-static void copy_output(const struct ipmpi_record *record)
-{
-    size_t at = 1;
-
-    if (record->len < 1 || record->body[0] < 1 || record->body[0] > 2)
-        return;
-    while (at < record->len) {
-        const ssize_t put =
-            write(record->body[0], record->body + at, record->len - at);
-
-        if (put <= 0)
-            return;
-        at += (size_t)put;
-    }
-}
-
 /* The daemon has ended: well, or so that its ranks are lost with it. */
 static int end(struct rsh *rsh, int status)
 {
@@ -248,7 +233,7 @@ static int take_record(struct rsh *rsh, const struct ipmpi_record *record)
         rsh->started = true;
         return -1;
     case IPMPI_REC_OUTPUT:
-        copy_output(record);
+        ipmpi_channel_show(record);
         return -1;
     case IPMPI_REC_REFUSE:
         text_field(record, "reason", text, sizeof(text));

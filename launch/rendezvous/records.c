@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "launch/rendezvous/driver_inside.h"
+#include "launch/channel/show.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
@@ -69,22 +70,6 @@ static void take_end(struct ipmpi_driver *driver, json_t *body,
     driver->ended = true;
     ipmpi_log_info("JOB-END", "generation %" PRIu64 " ended with %d: %s",
                    generation, status, cause ? cause : "");
-}
-
-static void copy_output(const struct ipmpi_record *record)
-{
-    size_t at = 1;
-
-    if (record->len < 1 || record->body[0] < 1 || record->body[0] > 2)
-        return;
-    while (at < record->len) {
-        const ssize_t put =
-            write(record->body[0], record->body + at, record->len - at);
-
-        if (put <= 0)
-            return;
-        at += (size_t)put;
-    }
 }
 
 static void take_file(struct ipmpi_driver *driver, unsigned member,
@@ -159,7 +144,7 @@ const char *ipmpi_driver_record(struct ipmpi_driver *driver, unsigned member,
     json_t *body;
 
     if (record->type == IPMPI_REC_OUTPUT) {
-        copy_output(record);
+        ipmpi_channel_show(record);
         return NULL;
     }
     body = json_loadb((const char *)record->body, record->len, 0, NULL);
