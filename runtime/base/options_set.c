@@ -197,36 +197,48 @@ static int set_scheme(const struct ipmpi_parse *parse, const char *value)
     return err;
 }
 
+/* Where the text of an option is kept; NULL: it takes no mere text. */
+static char **text_of(struct ipmpi_options *o, int key)
+{
+    switch (key) {
+    case KEY_PROFILE:
+        return &o->profile;
+    case KEY_PROFILE_DIR:
+        return &o->profile_dir;
+    case KEY_IPYTHON_DIR:
+        return &o->ipython_dir;
+    case KEY_CLUSTER_ID:
+        return &o->cluster_id;
+    case KEY_IP:
+        return &o->ip;
+    case KEY_LOCATION:
+        return &o->location;
+    case KEY_KEY:
+        return &o->key;
+    case KEY_DB_LOCATION:
+        return &o->db_location;
+    case KEY_DB_FILENAME:
+        return &o->db_filename;
+    case KEY_PYTHON:
+        return &o->python;
+    case KEY_WORK_DIR:
+        return &o->work_dir;
+    case KEY_COLORS:
+        return &o->colors;
+    default:
+        return NULL;
+    }
+}
+
 static int set_value(const struct ipmpi_parse *parse, int key,
                      const char *value)
 {
     struct ipmpi_options *o = parse->options;
+    char **text = text_of(o, key);
 
+    if (text != NULL)
+        return ipmpi_options_keep(text, value);
     switch (key) {
-    case KEY_PROFILE:
-        return ipmpi_options_keep(&o->profile, value);
-    case KEY_PROFILE_DIR:
-        return ipmpi_options_keep(&o->profile_dir, value);
-    case KEY_IPYTHON_DIR:
-        return ipmpi_options_keep(&o->ipython_dir, value);
-    case KEY_CLUSTER_ID:
-        return ipmpi_options_keep(&o->cluster_id, value);
-    case KEY_IP:
-        return ipmpi_options_keep(&o->ip, value);
-    case KEY_LOCATION:
-        return ipmpi_options_keep(&o->location, value);
-    case KEY_KEY:
-        return ipmpi_options_keep(&o->key, value);
-    case KEY_DB_LOCATION:
-        return ipmpi_options_keep(&o->db_location, value);
-    case KEY_DB_FILENAME:
-        return ipmpi_options_keep(&o->db_filename, value);
-    case KEY_PYTHON:
-        return ipmpi_options_keep(&o->python, value);
-    case KEY_WORK_DIR:
-        return ipmpi_options_keep(&o->work_dir, value);
-    case KEY_COLORS:
-        return ipmpi_options_keep(&o->colors, value);
     case KEY_EXEC:
         return append(&o->exec_lines, value);
     case KEY_FILE:
