@@ -38,6 +38,10 @@ int ipmpi_group_send(struct ipmpi_group *group, const void *data, size_t len,
 int ipmpi_group_receive(struct ipmpi_group *group, void *data, size_t len,
                         int from);
 
+/* Whether this member would use plain MPI collectives: all ranks of the world
+ * are in the group, and none has failed here. */
+bool ipmpi_group_may_plain(const struct ipmpi_group *group);
+
 /* A plain MPI collective: where its request goes (NULL: no memory), then
  * waiting for it, or what its failure means. */
 MPI_Request *ipmpi_group_plain_request(struct ipmpi_group *group);
