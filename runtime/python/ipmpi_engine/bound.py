@@ -210,14 +210,12 @@ class BoundPorts:
                       idents)
 
 
-def bind_kernel(**_) -> None:
-    """Makes this engine a Jupyter kernel, once; see `%connect_info`. Stands
-    in for ipyparallel.bind_kernel. Main thread."""
+def bind_kernel(kernel, **_) -> None:
+    """Makes the engine of this EngineKernel a Jupyter kernel, once; see
+    `%connect_info`. With the kernel given it stands in for
+    ipyparallel.bind_kernel. Main thread."""
     from ipykernel.kernelapp import IPKernelApp
 
-    from .kernel import EngineKernel
-
-    kernel = EngineKernel.instance()
     if kernel.bound is not None:
         return
     kernel.bound = BoundPorts(kernel)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import logging
 import os
 import random
@@ -68,7 +69,7 @@ def start(kernel, joined: dict) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.stdout, sys.stderr = output.make_streams()
-    ipyparallel.bind_kernel = bound.bind_kernel
+    ipyparallel.bind_kernel = functools.partial(bound.bind_kernel, kernel)
     control.start(kernel)
 
 

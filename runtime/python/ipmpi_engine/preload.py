@@ -40,7 +40,7 @@ def prepare():
         with _collector_off(), blas.single_threaded():
             _import()
         blas_setters.extend(blas.find_setters())
-        from . import engine, startup  # noqa: F401, needed after the fork
+        from . import children, public, startup  # noqa: F401, for later
         from .kernel import EngineKernel
 
         _kernel = EngineKernel.instance()
