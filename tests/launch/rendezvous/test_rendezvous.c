@@ -1,72 +1,38 @@
-/* The rendezvous, cell by cell and by a stepped clock. */
+/* The rendezvous in stories, by a stepped clock. */
 #include "launch/rendezvous/rendezvous.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "runtime/base/error.h"
 #include "tests/check.h"
 
 enum { S = 1000000 };
 
-/* -- the tables, against the drawings in DESIGN and rendezvous.h ---------- */
-
-/* Letters of the states, '.' for an empty cell; columns as the events. */
-static const char *const member_want[IPMPI_MEMBER_NSTATES] = {
-    /*            LIST PROVED OFFER ASK READY REFUSED COMMIT RELEASE GONE */
-    /* UNSEEN */ "L........",    /* LISTED */ "LO......X",
-    /* OPEN */ "O.F.....X",      /* OFFERED */ "F.FA....X",
-    /* ASKED */ "A...RF.FX",     /* READY */ "R....FCFX",
-    /* COMMITTED */ "C....F.FX", /* LOST */ "L.......X",
+/* How often something was called for, and for whom the last time. */
+struct calls {
+    unsigned n, member;
 };
-static const char member_letter[] = "ULOFARCX";
-
-static const char *const round_want[IPMPI_ROUND_NSTATES] = {
-    /* BELOW ENOUGH FULL TIMEOUT ALL_READY BROKEN RUNS ONE LEADER END FALSE
-       STOP*/
-    /* GATHERING */ "GLPF.......E",
-    /* LAST_CALL */ "GLPP.......E",
-    /* PREPARING */ "PPPGCG.....E",
-    /* COMMITTED */ "CCCG.GRGGEGD",
-    /* RUNNING */ "RRR...RRGE.D",
-    /* DRAINING */ "DDDE..DDEEED",
-    /* ENDED */ "............",
-    /* FAILED */ "............",
-};
-static const char round_letter[] = "GLPCRDEF";
-
-static void test_every_cell_of_the_members(void **state)
-{
-    (void)state;
-    for (int s = 0; s < IPMPI_MEMBER_NSTATES; s++)
-        for (int e = 0; e < IPMPI_MEMBER_NEVENTS; e++) {
-            enum ipmpi_member_state next = 0;
-            const bool full = ipmpi_rendezvous_member_rule(s, e, &next);
-
-            CHECK_EQ(full ? member_letter[next] : '.', member_want[s][e]);
-        }
-}
-
-static void test_every_cell_of_the_round(void **state)
-{
-    (void)state;
-    for (int s = 0; s < IPMPI_ROUND_NSTATES; s++)
-        for (int e = 0; e < IPMPI_ROUND_NEVENTS; e++) {
-            enum ipmpi_round_state next = 0;
-            const bool full = ipmpi_rendezvous_round_rule(s, e, &next);
-
-            CHECK_EQ(full ? round_letter[next] : '.', round_want[s][e]);
-        }
-}
-
-/* -- stories -------------------------------------------------------------- */
 
 struct stage {
     struct ipmpi_rendezvous *rdv;
     int64_t now_us;
     uint64_t prepared, committed;
     unsigned chosen[16], nchosen;
-    unsigned drains, drops, asked, taken_in;
+    struct calls drains, drops, asked, taken_in;
+    unsigned a, b; /* open_pair */
 };
+
+static void count(struct calls *calls, unsigned member)
+{
+    calls->n++;
+    calls->member = member;
+}
+
+static void check_calls(const struct calls *calls, unsigned n, unsigned member)
+{
+    CHECK_EQ(calls->n, n);
+    CHECK_EQ(calls->member, member);
+}
 
 static void on_prepare(void *arg, uint64_t generation, const unsigned *members,
                        size_t n)
@@ -93,23 +59,20 @@ static void on_commit(void *arg, uint64_t generation, const unsigned *members,
 static void on_drain(void *arg, uint64_t generation, unsigned member)
 {
     (void)generation;
-    (void)member;
-    ((struct stage *)arg)->drains++;
+    count(&((struct stage *)arg)->drains, member);
 }
 
 static void on_drop(void *arg, unsigned member)
 {
-    (void)member;
-    ((struct stage *)arg)->drops++;
+    count(&((struct stage *)arg)->drops, member);
 }
 
 static void on_ask(void *arg, uint64_t generation, unsigned member)
 {
     struct stage *stage = arg;
 
-    (void)member;
     CHECK_EQ(generation, stage->committed);
-    stage->asked++;
+    count(&stage->asked, member);
 }
 
 static void on_take_in(void *arg, uint64_t generation, unsigned member,
@@ -117,15 +80,30 @@ static void on_take_in(void *arg, uint64_t generation, unsigned member,
 {
     struct stage *stage = arg;
 
-    (void)member;
     CHECK_EQ(generation, stage->committed);
     CHECK_EQ(leader, stage->chosen[0]);
-    stage->taken_in++;
+    count(&stage->taken_in, member);
 }
 
-static void open_with(struct stage *stage, unsigned min, unsigned max,
-                      bool grow)
+static int make_stage(void **state)
 {
+    *state = calloc(1, sizeof(struct stage));
+    return *state != NULL ? 0 : -1;
+}
+
+static int remove_stage(void **state)
+{
+    struct stage *stage = *state;
+
+    ipmpi_rendezvous_destroy(&stage->rdv);
+    free(stage);
+    return 0;
+}
+
+static struct stage *open_with(void **state, unsigned min, unsigned max,
+                               bool grow)
+{
+    struct stage *stage = *state;
     const struct ipmpi_rendezvous_limits limits = {
         .min = min,
         .max = max,
@@ -147,21 +125,16 @@ static void open_with(struct stage *stage, unsigned min, unsigned max,
                                                  .take_in = on_take_in,
                                                  .arg = stage};
 
-    memset(stage, 0, sizeof(*stage));
     stage->now_us = 1000LL * S;
     CHECK_EQ(
         ipmpi_rendezvous_create(&limits, &calls, stage->now_us, &stage->rdv),
         0);
+    return stage;
 }
 
-static void open_stage(struct stage *stage, unsigned min, unsigned max)
+static struct stage *open_stage(void **state, unsigned min, unsigned max)
 {
-    open_with(stage, min, max, false);
-}
-
-static void open_growing(struct stage *stage, unsigned min, unsigned max)
-{
-    open_with(stage, min, max, true);
+    return open_with(state, min, max, false);
 }
 
 static int tell(struct stage *stage, unsigned member,
@@ -173,22 +146,62 @@ static int tell(struct stage *stage, unsigned member,
 }
 
 /* A member from the scheduler's list to its offer. */
-static unsigned join(struct stage *stage, const char *id)
+static unsigned join_on(struct stage *stage, const char *id, const char *host)
 {
     unsigned member;
 
-    CHECK_EQ(ipmpi_rendezvous_list(stage->rdv, id, id, stage->now_us, &member),
-             0);
+    CHECK_EQ(
+        ipmpi_rendezvous_list(stage->rdv, id, host, stage->now_us, &member), 0);
     CHECK_EQ(tell(stage, member, IPMPI_MEMBER_PROVED), 0);
     CHECK_EQ(tell(stage, member, IPMPI_MEMBER_OFFER), 0);
     return member;
+}
+
+static unsigned join(struct stage *stage, const char *id)
+{
+    return join_on(stage, id, id);
+}
+
+/* The two that the round waits for are there. */
+static struct stage *open_pair(void **state, bool grow)
+{
+    struct stage *stage = open_with(state, 2, 2, grow);
+
+    stage->a = join(stage, "a");
+    stage->b = join(stage, "b");
+    CHECK_EQ(stage->prepared, 1);
+    return stage;
+}
+
+static enum ipmpi_round_state round_of(const struct stage *stage)
+{
+    return ipmpi_rendezvous_state(stage->rdv);
+}
+
+/* Tells what is in order; what the round makes of it. */
+static enum ipmpi_round_state told(struct stage *stage, unsigned member,
+                                   enum ipmpi_member_event event)
+{
+    CHECK_EQ(tell(stage, member, event), 0);
+    return round_of(stage);
+}
+
+static enum ipmpi_member_state state_of(const struct stage *stage,
+                                        unsigned member)
+{
+    return ipmpi_rendezvous_at(stage->rdv, member)->state;
+}
+
+static int end(struct stage *stage, uint64_t generation, bool started)
+{
+    return ipmpi_rendezvous_end(stage->rdv, generation, started, stage->now_us);
 }
 
 static enum ipmpi_round_state step_s(struct stage *stage, int seconds)
 {
     stage->now_us += (int64_t)seconds * S;
     ipmpi_rendezvous_tick(stage->rdv, stage->now_us);
-    return ipmpi_rendezvous_state(stage->rdv);
+    return round_of(stage);
 }
 
 static void all_ready(struct stage *stage)
@@ -202,302 +215,243 @@ static void all_ready(struct stage *stage)
 static void run(struct stage *stage)
 {
     all_ready(stage);
-    CHECK_EQ(ipmpi_rendezvous_state(stage->rdv), IPMPI_ROUND_COMMITTED);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_COMMITTED);
     CHECK_EQ(ipmpi_rendezvous_runs(stage->rdv, stage->committed, stage->now_us),
              0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage->rdv), IPMPI_ROUND_RUNNING);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
 }
 
 static void test_full_goes_at_once(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 2, 3);
 
-    (void)state;
-    open_stage(&stage, 2, 3);
-    join(&stage, "b");
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_GATHERING);
-    join(&stage, "a");
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_LAST_CALL);
-    join(&stage, "c");
-    CHECK_EQ(step_s(&stage, 0), IPMPI_ROUND_PREPARING);
-    CHECK_EQ(stage.nchosen, 3);
-    CHECK_STR(ipmpi_rendezvous_at(stage.rdv, stage.chosen[0])->id, "a");
-    run(&stage);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    join(stage, "b");
+    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_GATHERING);
+    join(stage, "a");
+    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_LAST_CALL);
+    join(stage, "c");
+    CHECK_EQ(step_s(stage, 0), IPMPI_ROUND_PREPARING);
+    CHECK_EQ(stage->nchosen, 3);
+    CHECK_STR(ipmpi_rendezvous_at(stage->rdv, stage->chosen[0])->id, "a");
+    run(stage);
 }
 
 static void test_last_call_ends(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 1, 3);
 
-    (void)state;
-    open_stage(&stage, 1, 3);
-    join(&stage, "a");
-    CHECK_EQ(step_s(&stage, 9), IPMPI_ROUND_LAST_CALL);
-    CHECK_EQ(step_s(&stage, 2), IPMPI_ROUND_PREPARING);
-    CHECK_EQ(stage.nchosen, 1);
-    join(&stage, "late"); /* a spare: not in this generation */
-    CHECK_EQ(stage.nchosen, 1);
-    run(&stage);
-    CHECK_EQ(ipmpi_rendezvous_count(stage.rdv, IPMPI_MEMBER_OFFERED), 1);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    join(stage, "a");
+    CHECK_EQ(step_s(stage, 9), IPMPI_ROUND_LAST_CALL);
+    CHECK_EQ(step_s(stage, 2), IPMPI_ROUND_PREPARING);
+    CHECK_EQ(stage->nchosen, 1);
+    join(stage, "late"); /* a spare: not in this generation */
+    CHECK_EQ(stage->nchosen, 1);
+    run(stage);
+    CHECK_EQ(ipmpi_rendezvous_count(stage->rdv, IPMPI_MEMBER_OFFERED), 1);
 }
 
 static void test_too_few_in_time(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 2, 2);
 
-    (void)state;
-    open_stage(&stage, 2, 2);
-    join(&stage, "a");
-    CHECK_EQ(step_s(&stage, 599), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_FAILED);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    join(stage, "a");
+    CHECK_EQ(step_s(stage, 599), IPMPI_ROUND_GATHERING);
+    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_FAILED);
 }
 
 static void test_lost_before_the_barrier_is_replaced(void **state)
 {
-    struct stage stage;
-    unsigned a;
+    struct stage *stage = open_pair(state, false);
 
-    (void)state;
-    open_stage(&stage, 2, 2);
-    a = join(&stage, "a");
-    join(&stage, "b");
-    CHECK_EQ(stage.prepared, 1);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(stage.drains, 1); /* b is told that it is off */
-    join(&stage, "c");         /* Marathon's replacement, a new task */
-    CHECK_EQ(stage.prepared, 2);
-    run(&stage);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    told(stage, stage->a, IPMPI_MEMBER_IS_READY);
+    CHECK_EQ(told(stage, stage->a, IPMPI_MEMBER_GONE), IPMPI_ROUND_GATHERING);
+    check_calls(&stage->drains, 1, stage->b); /* told that it is off */
+    join(stage, "c"); /* Marathon's replacement, a new task */
+    CHECK_EQ(stage->prepared, 2);
+    run(stage);
 }
 
 static void test_silence_to_prepare_is_a_loss(void **state)
 {
-    struct stage stage;
-    unsigned a;
+    struct stage *stage = open_pair(state, false);
 
-    (void)state;
-    open_stage(&stage, 2, 2);
-    a = join(&stage, "a");
-    join(&stage, "b");
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(step_s(&stage, 15), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(stage.drops, 1);
-    CHECK_EQ(ipmpi_rendezvous_at(stage.rdv, 1)->state, IPMPI_MEMBER_LOST);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    told(stage, stage->a, IPMPI_MEMBER_IS_READY);
+    CHECK_EQ(step_s(stage, 15), IPMPI_ROUND_GATHERING);
+    check_calls(&stage->drops, 1, stage->b);
+    CHECK_EQ(state_of(stage, stage->b), IPMPI_MEMBER_LOST);
 }
 
 static void test_messages_of_the_past_change_nothing(void **state)
 {
-    struct stage stage;
-    unsigned a, b;
+    struct stage *stage = open_pair(state, false);
 
-    (void)state;
-    open_stage(&stage, 2, 2);
-    a = join(&stage, "a");
-    b = join(&stage, "b");
-    CHECK_EQ(tell(&stage, b, IPMPI_MEMBER_REFUSED), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
-    step_s(&stage, 6); /* b's cool-down is over */
-    CHECK_EQ(stage.prepared, 2);
+    CHECK_EQ(told(stage, stage->b, IPMPI_MEMBER_REFUSED),
+             IPMPI_ROUND_GATHERING);
+    CHECK_EQ(tell(stage, stage->a, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
+    step_s(stage, 6); /* b's cool-down is over */
+    CHECK_EQ(stage->prepared, 2);
     /* READY of generation 1, late; then twice of 2; then out of order. */
-    CHECK_EQ(ipmpi_rendezvous_member(stage.rdv, a, IPMPI_MEMBER_IS_READY, 1, 0,
-                                     NULL, stage.now_us),
+    CHECK_EQ(ipmpi_rendezvous_member(stage->rdv, stage->a,
+                                     IPMPI_MEMBER_IS_READY, 1, 0, NULL,
+                                     stage->now_us),
              IPMPI_ESTATE);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_OFFER), IPMPI_ESTATE);
-    CHECK_EQ(ipmpi_rendezvous_end(stage.rdv, 1, true, stage.now_us),
-             IPMPI_ESTATE);
-    CHECK_EQ(tell(&stage, b, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_COMMITTED);
-    CHECK_EQ(ipmpi_rendezvous_runs(stage.rdv, 1, stage.now_us), IPMPI_ESTATE);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    told(stage, stage->a, IPMPI_MEMBER_IS_READY);
+    CHECK_EQ(tell(stage, stage->a, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
+    CHECK_EQ(tell(stage, stage->a, IPMPI_MEMBER_OFFER), IPMPI_ESTATE);
+    CHECK_EQ(end(stage, 1, true), IPMPI_ESTATE);
+    CHECK_EQ(told(stage, stage->b, IPMPI_MEMBER_IS_READY),
+             IPMPI_ROUND_COMMITTED);
+    CHECK_EQ(ipmpi_rendezvous_runs(stage->rdv, 1, stage->now_us), IPMPI_ESTATE);
 }
 
 static void test_the_generation_is_above_all_reported(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 1, 1);
     unsigned member;
 
-    (void)state;
-    open_stage(&stage, 1, 1);
-    ipmpi_rendezvous_list(stage.rdv, "a", "a", stage.now_us, &member);
-    tell(&stage, member, IPMPI_MEMBER_PROVED);
-    ipmpi_rendezvous_member(stage.rdv, member, IPMPI_MEMBER_OFFER, 41, 2, NULL,
-                            stage.now_us);
-    CHECK_EQ(stage.prepared, 42);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    CHECK_EQ(
+        ipmpi_rendezvous_list(stage->rdv, "a", "a", stage->now_us, &member), 0);
+    told(stage, member, IPMPI_MEMBER_PROVED);
+    CHECK_EQ(ipmpi_rendezvous_member(stage->rdv, member, IPMPI_MEMBER_OFFER, 41,
+                                     2, NULL, stage->now_us),
+             0);
+    CHECK_EQ(stage->prepared, 42);
 }
 
 static void test_after_the_barrier_the_job_goes_on(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 3, 3);
 
-    (void)state;
-    open_stage(&stage, 3, 3);
-    join(&stage, "a");
-    join(&stage, "b");
-    join(&stage, "c");
-    run(&stage);
-    CHECK_EQ(tell(&stage, stage.chosen[2], IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
-    CHECK_EQ(tell(&stage, stage.chosen[1], IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
-    CHECK_EQ(ipmpi_rendezvous_end(stage.rdv, 1, true, stage.now_us), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_ENDED);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    join(stage, "a");
+    join(stage, "b");
+    join(stage, "c");
+    run(stage);
+    CHECK_EQ(told(stage, stage->chosen[2], IPMPI_MEMBER_GONE),
+             IPMPI_ROUND_RUNNING);
+    CHECK_EQ(told(stage, stage->chosen[1], IPMPI_MEMBER_GONE),
+             IPMPI_ROUND_RUNNING);
+    CHECK_EQ(end(stage, 1, true), 0);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
 }
 
 static void test_a_lost_leader_begins_a_new_generation(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_pair(state, false);
     unsigned leader;
 
-    (void)state;
-    open_stage(&stage, 2, 2);
-    join(&stage, "a");
-    join(&stage, "b");
-    join(&stage, "spare");
-    leader = stage.chosen[0];
-    run(&stage);
-    CHECK_EQ(tell(&stage, leader, IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_PREPARING);
-    CHECK_EQ(stage.prepared, 2);
-    CHECK(stage.chosen[0] != leader && stage.chosen[1] != leader);
-    run(&stage);
+    join(stage, "spare");
+    leader = stage->chosen[0];
+    run(stage);
+    CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_PREPARING);
+    CHECK_EQ(stage->prepared, 2);
+    CHECK(stage->chosen[0] != leader && stage->chosen[1] != leader);
+    run(stage);
     /* Only one restart is allowed. */
-    CHECK_EQ(tell(&stage, stage.chosen[0], IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_FAILED);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
+             IPMPI_ROUND_FAILED);
 }
 
 static void test_a_spare_takes_a_lost_place(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_pair(state, true);
     unsigned lost, spare;
 
-    (void)state;
-    open_growing(&stage, 2, 2);
-    join(&stage, "a");
-    join(&stage, "b");
-    run(&stage);
-    lost = stage.chosen[1];
-    spare = join(&stage, "c");
-    CHECK_EQ(stage.asked, 0); /* all places are taken */
-    CHECK_EQ(tell(&stage, lost, IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(stage.asked, 1);
-    CHECK_EQ(stage.taken_in, 0);
-    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(stage.taken_in, 1);
-    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
-    CHECK_EQ(ipmpi_rendezvous_at(stage.rdv, spare)->place, 2); /* its own */
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
-    CHECK_EQ(stage.prepared, 1); /* the same generation */
+    run(stage);
+    lost = stage->chosen[1];
+    spare = join(stage, "c");
+    CHECK_EQ(stage->asked.n, 0); /* all places are taken */
+    told(stage, lost, IPMPI_MEMBER_GONE);
+    check_calls(&stage->asked, 1, spare);
+    CHECK_EQ(stage->taken_in.n, 0);
+    told(stage, spare, IPMPI_MEMBER_IS_READY);
+    check_calls(&stage->taken_in, 1, spare);
+    CHECK_EQ(tell(stage, spare, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
+    CHECK_EQ(ipmpi_rendezvous_at(stage->rdv, spare)->place, 2); /* its own */
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
+    CHECK_EQ(stage->prepared, 1); /* the same generation */
     /* Whoever took a place can be lost, too. */
-    CHECK_EQ(tell(&stage, spare, IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_RUNNING);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    CHECK_EQ(told(stage, spare, IPMPI_MEMBER_GONE), IPMPI_ROUND_RUNNING);
 }
 
 static void test_a_spare_that_will_not(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_pair(state, true);
     unsigned silent, unwilling;
 
-    (void)state;
-    open_growing(&stage, 2, 2);
-    join(&stage, "a");
-    join(&stage, "b");
-    run(&stage);
-    CHECK_EQ(tell(&stage, stage.chosen[1], IPMPI_MEMBER_GONE), 0);
-    unwilling = join(&stage, "c");
-    CHECK_EQ(stage.asked, 1);
-    CHECK_EQ(tell(&stage, unwilling, IPMPI_MEMBER_REFUSED), 0);
-    silent = join(&stage, "d");
-    CHECK_EQ(stage.asked, 2);
-    step_s(&stage, 15);
-    CHECK_EQ(stage.drops, 1);
-    CHECK_EQ(ipmpi_rendezvous_at(stage.rdv, silent)->state, IPMPI_MEMBER_LOST);
-    CHECK_EQ(stage.asked, 3); /* the other has cooled down meanwhile */
-    CHECK_EQ(tell(&stage, unwilling, IPMPI_MEMBER_IS_READY), 0);
-    CHECK_EQ(stage.taken_in, 1);
+    run(stage);
+    told(stage, stage->chosen[1], IPMPI_MEMBER_GONE);
+    unwilling = join(stage, "c");
+    check_calls(&stage->asked, 1, unwilling);
+    told(stage, unwilling, IPMPI_MEMBER_REFUSED);
+    silent = join(stage, "d");
+    check_calls(&stage->asked, 2, silent);
+    step_s(stage, 15);
+    check_calls(&stage->drops, 1, silent);
+    CHECK_EQ(state_of(stage, silent), IPMPI_MEMBER_LOST);
+    check_calls(&stage->asked, 3, unwilling); /* it has cooled down */
+    told(stage, unwilling, IPMPI_MEMBER_IS_READY);
+    check_calls(&stage->taken_in, 1, unwilling);
     /* The leader is lost while nobody is asked: all begin anew. */
-    CHECK_EQ(tell(&stage, stage.chosen[0], IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_GATHERING);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
+             IPMPI_ROUND_GATHERING);
 }
 
 static void test_false_starts_are_counted(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 1, 1);
 
-    (void)state;
-    open_stage(&stage, 1, 1);
-    join(&stage, "a");
+    join(stage, "a");
     for (int i = 1; i <= 4; i++) {
-        CHECK_EQ(stage.prepared, i);
-        all_ready(&stage);
-        CHECK_EQ(ipmpi_rendezvous_end(stage.rdv, stage.committed, false,
-                                      stage.now_us),
-                 0);
+        CHECK_EQ(stage->prepared, i);
+        all_ready(stage);
+        CHECK_EQ(end(stage, stage->committed, false), 0);
         /* Each time twice as long is waited: 2 s, 4 s, 8 s. */
         if (i < 4)
-            CHECK_EQ(step_s(&stage, (1 << i) - 1), IPMPI_ROUND_GATHERING);
-        step_s(&stage, 1);
+            CHECK_EQ(step_s(stage, (1 << i) - 1), IPMPI_ROUND_GATHERING);
+        step_s(stage, 1);
     }
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_FAILED);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_FAILED);
+}
+
+/* It is passed over for so long, and no longer. */
+static void cools_down(struct stage *stage, int seconds)
+{
+    CHECK_EQ(step_s(stage, seconds - 1), IPMPI_ROUND_GATHERING);
+    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_PREPARING);
 }
 
 static void test_a_host_cools_down_longer_each_time(void **state)
 {
-    struct stage stage;
-    unsigned a, again;
+    struct stage *stage = open_stage(state, 1, 1);
+    const unsigned a = join(stage, "a");
 
-    (void)state;
-    open_stage(&stage, 1, 1);
-    a = join(&stage, "a");
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_REFUSED), 0);
-    CHECK_EQ(step_s(&stage, 4), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_PREPARING);
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_REFUSED), 0);
-    CHECK_EQ(step_s(&stage, 9), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_PREPARING);
-    /* A new task on the same host inherits it. */
-    CHECK_EQ(tell(&stage, a, IPMPI_MEMBER_GONE), 0);
-    CHECK_EQ(ipmpi_rendezvous_list(stage.rdv, "a2", "a", stage.now_us, &again),
-             0);
-    tell(&stage, again, IPMPI_MEMBER_PROVED);
-    tell(&stage, again, IPMPI_MEMBER_OFFER);
-    CHECK_EQ(step_s(&stage, 19), IPMPI_ROUND_GATHERING);
-    CHECK_EQ(step_s(&stage, 1), IPMPI_ROUND_PREPARING);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    told(stage, a, IPMPI_MEMBER_REFUSED);
+    cools_down(stage, 5);
+    told(stage, a, IPMPI_MEMBER_REFUSED);
+    cools_down(stage, 10);
+    told(stage, a, IPMPI_MEMBER_GONE);
+    join_on(stage, "a2", "a"); /* a new task on the same host inherits it */
+    cools_down(stage, 20);
 }
 
-static void test_stop_in_every_state(void **state)
+static void test_stop_before_it_begins(void **state)
 {
-    struct stage stage;
+    struct stage *stage = open_stage(state, 1, 1);
 
-    (void)state;
-    open_stage(&stage, 1, 1);
-    ipmpi_rendezvous_stop(stage.rdv, stage.now_us);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_ENDED);
-    ipmpi_rendezvous_destroy(&stage.rdv);
+    ipmpi_rendezvous_stop(stage->rdv, stage->now_us);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
+}
 
-    open_stage(&stage, 1, 1);
-    join(&stage, "a");
-    run(&stage);
-    ipmpi_rendezvous_stop(stage.rdv, stage.now_us);
-    CHECK_EQ(ipmpi_rendezvous_state(stage.rdv), IPMPI_ROUND_DRAINING);
-    CHECK_EQ(stage.drains, 1);
-    CHECK_EQ(step_s(&stage, 17), IPMPI_ROUND_ENDED); /* whatever it does */
-    ipmpi_rendezvous_destroy(&stage.rdv);
+static void test_stop_while_it_runs(void **state)
+{
+    struct stage *stage = open_stage(state, 1, 1);
+    const unsigned a = join(stage, "a");
+
+    run(stage);
+    ipmpi_rendezvous_stop(stage->rdv, stage->now_us);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_DRAINING);
+    check_calls(&stage->drains, 1, a);
+    CHECK_EQ(step_s(stage, 17), IPMPI_ROUND_ENDED); /* whatever it does */
 }
 
 static void test_limits_are_checked(void **state)
@@ -513,25 +467,27 @@ static void test_limits_are_checked(void **state)
     CHECK(rdv == NULL);
 }
 
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, make_stage, remove_stage)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cell_of_the_members),
-        cmocka_unit_test(test_every_cell_of_the_round),
-        cmocka_unit_test(test_full_goes_at_once),
-        cmocka_unit_test(test_last_call_ends),
-        cmocka_unit_test(test_too_few_in_time),
-        cmocka_unit_test(test_lost_before_the_barrier_is_replaced),
-        cmocka_unit_test(test_silence_to_prepare_is_a_loss),
-        cmocka_unit_test(test_messages_of_the_past_change_nothing),
-        cmocka_unit_test(test_the_generation_is_above_all_reported),
-        cmocka_unit_test(test_after_the_barrier_the_job_goes_on),
-        cmocka_unit_test(test_a_lost_leader_begins_a_new_generation),
-        cmocka_unit_test(test_a_spare_takes_a_lost_place),
-        cmocka_unit_test(test_a_spare_that_will_not),
-        cmocka_unit_test(test_false_starts_are_counted),
-        cmocka_unit_test(test_a_host_cools_down_longer_each_time),
-        cmocka_unit_test(test_stop_in_every_state),
+        TEST(test_full_goes_at_once),
+        TEST(test_last_call_ends),
+        TEST(test_too_few_in_time),
+        TEST(test_lost_before_the_barrier_is_replaced),
+        TEST(test_silence_to_prepare_is_a_loss),
+        TEST(test_messages_of_the_past_change_nothing),
+        TEST(test_the_generation_is_above_all_reported),
+        TEST(test_after_the_barrier_the_job_goes_on),
+        TEST(test_a_lost_leader_begins_a_new_generation),
+        TEST(test_a_spare_takes_a_lost_place),
+        TEST(test_a_spare_that_will_not),
+        TEST(test_false_starts_are_counted),
+        TEST(test_a_host_cools_down_longer_each_time),
+        TEST(test_stop_before_it_begins),
+        TEST(test_stop_while_it_runs),
         cmocka_unit_test(test_limits_are_checked),
     };
 
