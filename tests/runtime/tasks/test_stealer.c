@@ -13,6 +13,12 @@ struct diary {
     size_t gives; /* what give() returns */
 };
 
+struct solo {
+    struct ipmpi_stealer stealer;
+    struct diary diary;
+    struct ipmpi_seating *seating;
+};
+
 static void note(struct diary *diary, char what, int whom)
 {
     const size_t at = strlen(diary->did);
@@ -50,154 +56,152 @@ static void quiet(void *ctx)
     note(ctx, 'q', 0);
 }
 
-static void did(struct diary *diary, const char *expected)
+/* What it did since it was last looked at. */
+static void did(struct solo *solo, const char *expected)
 {
+    struct diary *diary = &solo->diary;
+
     CHECK_STR(diary->did, expected);
     memset(diary->did, 0, sizeof(diary->did));
 }
 
 /* Member 0 of three, all alike. */
-static struct ipmpi_seating *begin(struct ipmpi_stealer *stealer,
-                                   struct diary *diary)
+static int begin(void **state)
 {
     const struct ipmpi_seat seats[3] = {{1, 0, 0}, {1, 0, 0}, {2, 0, 0}};
-    const struct ipmpi_steal_actions actions = {diary, ask,  refuse,
-                                                give,  wake, quiet};
-    struct ipmpi_seating *seating = NULL;
+    struct solo *solo = calloc(1, sizeof(*solo));
 
-    memset(diary, 0, sizeof(*diary));
-    CHECK_EQ(ipmpi_seating_create(seats, 3, &seating), 0);
-    ipmpi_stealer_init(stealer, &actions, seating, 0, 1);
-    return seating;
+    if (solo == NULL)
+        return -1;
+    *state = solo;
+    CHECK_EQ(ipmpi_seating_create(seats, 3, &solo->seating), 0);
+    ipmpi_stealer_init(&solo->stealer,
+                       &(struct ipmpi_steal_actions){&solo->diary, ask, refuse,
+                                                     give, wake, quiet},
+                       solo->seating, 0, 1);
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct solo *solo = *state;
+
+    ipmpi_seating_destroy(&solo->seating);
+    free(solo);
+    return 0;
+}
+
+/* It runs dry where there is said to be work, and asks its neighbour. */
+static struct ipmpi_stealer *seek(struct solo *solo)
+{
+    ipmpi_stealer_hint(&solo->stealer);
+    did(solo, "");
+    ipmpi_stealer_dry(&solo->stealer);
+    did(solo, "a1");
+    return &solo->stealer;
 }
 
 static void a_search(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = &solo->stealer;
 
-    (void)state;
-    ipmpi_stealer_dry(&s); /* no hint: nobody is asked */
-    did(&diary, "");
-    ipmpi_stealer_fed(&s);
-    ipmpi_stealer_hint(&s);
-    did(&diary, "");
-    ipmpi_stealer_dry(&s);
-    ipmpi_stealer_dry(&s); /* one question at a time */
-    did(&diary, "a1");
-    ipmpi_stealer_refused(&s, 2); /* nobody asked that one */
-    did(&diary, "");
-    ipmpi_stealer_refused(&s, 1);
-    did(&diary, "a2");
-    ipmpi_stealer_refused(&s, 2);
-    did(&diary, "q0");
-    CHECK_EQ(s.state, IPMPI_STEALER_QUIET);
-    ipmpi_stealer_dry(&s); /* silence */
-    did(&diary, "");
-    CHECK_EQ(s.nasked, 2);
-    ipmpi_seating_destroy(&seating);
+    ipmpi_stealer_dry(s); /* no hint: nobody is asked */
+    did(solo, "");
+    ipmpi_stealer_fed(s);
+    seek(solo);
+    ipmpi_stealer_dry(s); /* one question at a time */
+    did(solo, "");
+    ipmpi_stealer_refused(s, 2); /* nobody asked that one */
+    did(solo, "");
+    ipmpi_stealer_refused(s, 1);
+    did(solo, "a2");
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "q0");
+    CHECK_EQ(s->state, IPMPI_STEALER_QUIET);
+    ipmpi_stealer_dry(s); /* silence */
+    did(solo, "");
+    CHECK_EQ(s->nasked, 2);
 }
 
 static void success(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = seek(solo);
 
-    (void)state;
-    ipmpi_stealer_hint(&s);
-    ipmpi_stealer_dry(&s);
-    ipmpi_stealer_got(&s, 1, 3);
-    CHECK_EQ(s.state, IPMPI_STEALER_FED);
-    ipmpi_stealer_dry(&s); /* there may be more: near ones first again */
-    did(&diary, "a1a1");
-    ipmpi_seating_destroy(&seating);
+    ipmpi_stealer_got(s, 1, 3);
+    CHECK_EQ(s->state, IPMPI_STEALER_FED);
+    ipmpi_stealer_dry(s); /* there may be more: near ones first again */
+    did(solo, "a1");
 }
 
 /* Work comes by another way while an answer is awaited. */
 static void fed_meanwhile(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = seek(solo);
 
-    (void)state;
-    ipmpi_stealer_hint(&s);
-    ipmpi_stealer_dry(&s);
-    ipmpi_stealer_fed(&s);
-    ipmpi_stealer_dry(&s); /* still waits for the answer */
-    did(&diary, "a1");
-    ipmpi_stealer_fed(&s);
-    ipmpi_stealer_refused(&s, 1);
-    did(&diary, "");
-    CHECK_EQ(s.state, IPMPI_STEALER_FED);
-    ipmpi_seating_destroy(&seating);
+    ipmpi_stealer_fed(s);
+    ipmpi_stealer_dry(s); /* still waits for the answer */
+    did(solo, "");
+    ipmpi_stealer_fed(s);
+    ipmpi_stealer_refused(s, 1);
+    did(solo, "");
+    CHECK_EQ(s->state, IPMPI_STEALER_FED);
 }
 
 static void woken(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = &solo->stealer;
 
-    (void)state;
-    ipmpi_stealer_woken(&s, 2);
-    did(&diary, "a2");
-    ipmpi_stealer_woken(&s, 1); /* next, before all others */
-    ipmpi_stealer_refused(&s, 2);
-    did(&diary, "a1");
-    ipmpi_stealer_got(&s, 1, 1);
-    ipmpi_stealer_woken(&s, 2); /* busy: later */
-    did(&diary, "");
-    ipmpi_stealer_dry(&s);
-    did(&diary, "a2");
-    ipmpi_seating_destroy(&seating);
+    ipmpi_stealer_woken(s, 2);
+    did(solo, "a2");
+    ipmpi_stealer_woken(s, 1); /* next, before all others */
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "a1");
+    ipmpi_stealer_got(s, 1, 1);
+    ipmpi_stealer_woken(s, 2); /* busy: later */
+    did(solo, "");
+    ipmpi_stealer_dry(s);
+    did(solo, "a2");
 }
 
 static void deaths(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = seek(solo);
 
-    (void)state;
-    ipmpi_stealer_hint(&s);
-    ipmpi_stealer_dry(&s);
-    ipmpi_stealer_died(&s, 1); /* will not answer */
-    did(&diary, "a1a2");
-    ipmpi_stealer_died(&s, 2);
-    did(&diary, "q0");
-    ipmpi_stealer_surplus(&s); /* nobody is left to be woken */
-    did(&diary, "");
-    ipmpi_seating_destroy(&seating);
+    ipmpi_stealer_died(s, 1); /* will not answer */
+    did(solo, "a2");
+    ipmpi_stealer_died(s, 2);
+    did(solo, "q0");
+    ipmpi_stealer_surplus(s); /* nobody is left to be woken */
+    did(solo, "");
 }
 
 static void victims(void **state)
 {
-    struct ipmpi_stealer s;
-    struct diary diary;
-    struct ipmpi_seating *seating = begin(&s, &diary);
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = &solo->stealer;
 
-    (void)state;
-    diary.gives = 2;
-    ipmpi_stealer_asked(&s, 1);
-    did(&diary, "g1");
-    CHECK_EQ(s.ngiven, 2);
-    ipmpi_stealer_surplus(&s); /* lifelines: 0 is tied to 1 and 2 */
-    did(&diary, "w1w2");
-    ipmpi_stealer_surplus(&s); /* each once */
-    did(&diary, "");
-    diary.gives = 0;
-    ipmpi_stealer_asked(&s, 2);
-    ipmpi_stealer_asked(&s, 2);
-    did(&diary, "g2r2g2r2");
-    ipmpi_stealer_surplus(&s);
-    did(&diary, "w2");
-    s.off = true;
-    ipmpi_stealer_asked(&s, 1);
-    did(&diary, "r1");
-    ipmpi_seating_destroy(&seating);
+    solo->diary.gives = 2;
+    ipmpi_stealer_asked(s, 1);
+    did(solo, "g1");
+    CHECK_EQ(s->ngiven, 2);
+    ipmpi_stealer_surplus(s); /* lifelines: 0 is tied to 1 and 2 */
+    did(solo, "w1w2");
+    ipmpi_stealer_surplus(s); /* each once */
+    did(solo, "");
+    solo->diary.gives = 0;
+    ipmpi_stealer_asked(s, 2);
+    ipmpi_stealer_asked(s, 2);
+    did(solo, "g2r2g2r2");
+    ipmpi_stealer_surplus(s);
+    did(solo, "w2");
+    s->off = true;
+    ipmpi_stealer_asked(s, 1);
+    did(solo, "r1");
 }
 
 static void many_lifelines(void **state)
@@ -222,6 +226,7 @@ struct member {
     struct ipmpi_stealer stealer;
     int number;
     int waiting, done;
+    bool in_vain; /* its last search was, and rank 0 was told */
 };
 
 struct message {
@@ -231,7 +236,7 @@ struct message {
 
 static struct member members[MEMBERS];
 static struct message messages[MESSAGES_CAP];
-static int first_message, n_messages, n_quiet;
+static int first_message, n_messages;
 
 static void post(char what, const struct member *from, int to, int n)
 {
@@ -241,7 +246,10 @@ static void post(char what, const struct member *from, int to, int n)
 
 static void world_ask(void *ctx, int victim)
 {
-    post('s', ctx, victim, 0);
+    struct member *m = ctx;
+
+    m->in_vain = false;
+    post('s', m, victim, 0);
 }
 
 static void world_refuse(void *ctx, int thief)
@@ -267,8 +275,9 @@ static void world_wake(void *ctx, int who)
 
 static void world_quiet(void *ctx)
 {
-    (void)ctx;
-    n_quiet++;
+    struct member *m = ctx;
+
+    m->in_vain = true;
 }
 
 static void deliver(const struct message *message)
@@ -303,14 +312,11 @@ static void work(struct member *m)
     }
 }
 
-/* All tasks begin at one member; a task takes as long as ten messages. */
-static void a_pile_is_shared_out(void **state)
+static struct ipmpi_seating *open_world(void)
 {
     struct ipmpi_seat seats[MEMBERS];
     struct ipmpi_seating *seating = NULL;
-    int done = 0, turns = 0, idle = 0;
 
-    (void)state;
     for (int i = 0; i < MEMBERS; i++)
         seats[i] = (struct ipmpi_seat){(uint64_t)(i / 8), 0, i / 4};
     CHECK_EQ(ipmpi_seating_create(seats, MEMBERS, &seating), 0);
@@ -323,42 +329,70 @@ static void a_pile_is_shared_out(void **state)
         ipmpi_stealer_init(&members[i].stealer, &actions, seating, i,
                            (unsigned)i);
     }
-    members[MEMBERS - 1].waiting = TASKS;
-    while (done < TASKS || first_message < n_messages) {
-        const int until = n_messages;
+    return seating;
+}
 
-        CHECK(++turns < 100000);
-        while (first_message < until)
-            deliver(&messages[first_message++]);
-        done = 0;
-        for (int i = 0; i < MEMBERS; i++) {
-            if ((turns + i) % 10 == 0 || members[i].waiting == 0)
-                work(&members[i]);
-            done += members[i].done;
-        }
+/* All messages arrive, then all work; a task takes as long as ten messages.
+ * Returns how many tasks are done. */
+static int one_turn(int turn)
+{
+    const int until = n_messages;
+    int done = 0;
+
+    while (first_message < until)
+        deliver(&messages[first_message++]);
+    for (int i = 0; i < MEMBERS; i++) {
+        if ((turn + i) % 10 == 0 || members[i].waiting == 0)
+            work(&members[i]);
+        done += members[i].done;
     }
-    CHECK_EQ(done, TASKS);
-    for (int i = 0; i < MEMBERS; i++)
-        idle += members[i].done == 0;
-    CHECK_EQ(idle, 0);
-    CHECK(turns < 10 * TASKS / MEMBERS * 5 / 4); /* 80 % of the ideal */
-    CHECK(n_messages < TASKS); /* where a task is sent, it costs two */
-    /* then silence: dry members ask nobody */
+    return done;
+}
+
+/* Dry members ask nobody, as often as they say it, and rank 0 was told so. */
+static void check_silence(void)
+{
     for (int i = 0; i < 10 * MEMBERS; i++)
         work(&members[i % MEMBERS]);
     CHECK_EQ(first_message, n_messages);
+    for (int i = 0; i < MEMBERS; i++) {
+        CHECK_EQ(members[i].stealer.state, IPMPI_STEALER_QUIET);
+        CHECK(members[i].in_vain);
+    }
+}
+
+/* All tasks begin at one member. */
+static void a_pile_is_shared_out(void **state)
+{
+    struct ipmpi_seating *seating = open_world();
+    int done = 0, turns = 0;
+
+    (void)state;
+    members[MEMBERS - 1].waiting = TASKS;
+    while (done < TASKS || first_message < n_messages) {
+        CHECK(++turns < 100000);
+        done = one_turn(turns);
+    }
+    CHECK_EQ(done, TASKS);
+    for (int i = 0; i < MEMBERS; i++)
+        CHECK(members[i].done > 0);
+    CHECK(turns < 10 * TASKS / MEMBERS * 5 / 4); /* 80 % of the ideal */
+    CHECK(n_messages < TASKS); /* where a task is sent, it costs two */
+    check_silence();
     ipmpi_seating_destroy(&seating);
 }
+
+#define SOLO(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_search),
-        cmocka_unit_test(success),
-        cmocka_unit_test(fed_meanwhile),
-        cmocka_unit_test(woken),
-        cmocka_unit_test(deaths),
-        cmocka_unit_test(victims),
+        SOLO(a_search),
+        SOLO(success),
+        SOLO(fed_meanwhile),
+        SOLO(woken),
+        SOLO(deaths),
+        SOLO(victims),
         cmocka_unit_test(many_lifelines),
         cmocka_unit_test(a_pile_is_shared_out),
     };
