@@ -32,13 +32,13 @@ int ipmpi_children_open(struct ipmpi_engine *engine)
 {
     struct ipmpi_children *children = &engine->children;
 
-    pthread_mutex_init(&children->lock, NULL);
-    children->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (children->event_fd < 0)
-        return IPMPI_ESYS;
     children->holders = calloc((size_t)ipmpi_comm_size(engine->comm),
                                sizeof(*children->holders));
-    return children->holders == NULL ? IPMPI_ENOMEM : 0;
+    if (children->holders == NULL)
+        return IPMPI_ENOMEM;
+    pthread_mutex_init(&children->lock, NULL);
+    children->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return children->event_fd < 0 ? IPMPI_ESYS : 0;
 }
 
 void ipmpi_child_destroy(struct ipmpi_children *children,
@@ -58,7 +58,8 @@ void ipmpi_children_clear(struct ipmpi_children *children)
     while (children->by_ref != NULL)
         ipmpi_child_destroy(children, children->by_ref);
     free(children->holders);
-    close(children->event_fd);
+    if (children->event_fd >= 0)
+        close(children->event_fd);
     pthread_mutex_destroy(&children->lock);
 }
 

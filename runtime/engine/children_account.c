@@ -70,11 +70,12 @@ int ipmpi_children_handover(struct ipmpi_engine *engine, int victim, int thief,
     struct ipmpi_children *children = &engine->children;
     const size_t n = refs->len / sizeof(uint64_t);
     uint64_t *granted = calloc(2 * n + 1, sizeof(*granted));
-    uint64_t *refused = granted + n;
+    uint64_t *refused;
     size_t ngranted = 0, nrefused = 0;
 
     if (granted == NULL)
         return IPMPI_ENOMEM;
+    refused = granted + n;
     pthread_mutex_lock(&children->lock);
     for (size_t i = 0; i < n; i++) {
         struct ipmpi_child *child =
