@@ -18,6 +18,8 @@
 #include "runtime/engine/engine.h"
 #include "runtime/process/link.h"
 #include "tests/runtime/engine/controller.h"
+#include "tests/runtime/engine/requests.h"
+#include "tests/runtime/engine/transcript.h"
 
 enum { WAIT_MS = 40 * 1000 };
 

@@ -5,6 +5,8 @@
 
 #include "runtime/base/segment.h"
 #include "tests/runtime/engine/controller.h"
+#include "tests/runtime/engine/requests.h"
+#include "tests/runtime/engine/transcript.h"
 
 enum { ENGINES = 4 };
 

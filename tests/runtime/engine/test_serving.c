@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "tests/runtime/engine/controller.h"
+#include "tests/runtime/engine/requests.h"
+#include "tests/runtime/engine/transcript.h"
 
 /* busy first, then output, then the reply, idle last; one reply. */
 static void check_order(const struct transcript *t)

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "tests/runtime/engine/controller.h"
+#include "tests/runtime/engine/requests.h"
+#include "tests/runtime/engine/thefts.h"
+#include "tests/runtime/engine/transcript.h"
 
 /* Rank of an engine in its world. */
 static int rank_of(int engine)
