@@ -8,6 +8,8 @@
 #include "tests/runtime/engine/thefts.h"
 #include "tests/runtime/engine/transcript.h"
 
+enum { GOT_CAP = 8 }; /* refs that one message may have */
+
 /* Rank of an engine in its world. */
 static int rank_of(int engine)
 {
@@ -67,22 +69,45 @@ static void grant(int thief, int victim, const uint64_t *refs, int n,
                    nrefused);
 }
 
+/* Tells engine 0 to give tasks to a rank. */
+static void order(int rank)
+{
+    controller_say(0, IPMPI_MSG_GIVE, rank, NULL, 0, NULL, 0);
+}
+
+/* Waits until engine 0 says that it has handed tasks over, to this rank;
+ * returns how many. */
+static int handed_to(int rank, uint64_t got[GOT_CAP])
+{
+    int to;
+    const int n =
+        controller_take_refs(0, IPMPI_MSG_HANDOVER, got, GOT_CAP, &to);
+
+    CHECK_EQ(to, rank);
+    return n;
+}
+
+/* Skips a test for which there are too few. */
+static void need_engines(int n)
+{
+    if (controller_engines() < n)
+        skip();
+}
+
 static void back_to_rank_0(void **state)
 {
-    uint64_t refs[4], got[8], held = fill(refs, 4);
-    int to;
+    uint64_t refs[4], got[GOT_CAP], held = fill(refs, 4);
 
     (void)state;
-    controller_say(0, IPMPI_MSG_GIVE, 0, NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 2);
-    CHECK_EQ(to, 0);
+    order(0);
+    CHECK_EQ(handed_to(0, got), 2);
     CHECK(got[0] == refs[2] && got[1] == refs[3]);
     release(held);
     await_done_by(refs[0], 0);
     await_done_by(refs[1], 0);
     CHECK_EQ(controller_where(refs[2]), -1);
-    controller_say(0, IPMPI_MSG_GIVE, 0, NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 0);
+    order(0);
+    CHECK_EQ(handed_to(0, got), 0);
 }
 
 static void who_finds_nothing_says_so_once(void **state)
@@ -112,16 +137,13 @@ static void strangers_are_refused(void **state)
 /* What a thief has runs when rank 0 grants it, and not before. */
 static void ordered(void **state)
 {
-    uint64_t refs[4], got[8], held;
-    int to;
+    uint64_t refs[4], got[GOT_CAP], held;
 
     (void)state;
-    if (controller_engines() < 2)
-        skip();
+    need_engines(2);
     held = fill(refs, 4);
-    controller_say(0, IPMPI_MSG_GIVE, rank_of(1), NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 2);
-    CHECK_EQ(to, rank_of(1));
+    order(rank_of(1));
+    CHECK_EQ(handed_to(rank_of(1), got), 2);
     await_done_by(controller_task(1, 0, "nothing"), 1); /* time for a mistake */
     CHECK_EQ(controller_where(refs[2]), -1);
     grant(1, 0, &refs[2], 1, &refs[3], 1);
@@ -137,22 +159,20 @@ static void ordered(void **state)
 /* An engine that was told that there is more helps itself. */
 static void by_the_thief(void **state)
 {
-    uint64_t refs[4], got[8], held, own;
-    int to, n;
+    uint64_t refs[4], got[GOT_CAP], held, own;
+    int n;
 
     (void)state;
-    if (controller_engines() < 2)
-        skip();
+    need_engines(2);
     held = fill(refs, 3);
     own = controller_task(1, IPMPI_WORK_MORE, "nothing");
     await_done_by(own, 1);
-    n = controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to);
+    n = handed_to(rank_of(1), got);
     CHECK_EQ(n, 2);
-    CHECK_EQ(to, rank_of(1));
     grant(1, 0, got, n, NULL, 0);
     await_done_by(refs[1], 1);
     await_done_by(refs[2], 1);
-    n = controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to);
+    n = handed_to(rank_of(1), got);
     CHECK_EQ(n, 1); /* it came back for the last one */
     grant(1, 0, got, n, NULL, 0);
     await_done_by(refs[0], 1);
@@ -162,16 +182,14 @@ static void by_the_thief(void **state)
 
 static void the_stolen_is_aborted(void **state)
 {
-    uint64_t refs[2], got[8], held;
+    uint64_t refs[2], got[GOT_CAP], held;
     struct transcript t;
-    int to;
 
     (void)state;
-    if (controller_engines() < 2)
-        skip();
+    need_engines(2);
     held = fill(refs, 2);
-    controller_say(0, IPMPI_MSG_GIVE, rank_of(1), NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 1);
+    order(rank_of(1));
+    CHECK_EQ(handed_to(rank_of(1), got), 1);
     controller_abort(0, got, 1); /* crossed: the victim has it no more */
     controller_task(1, 0, "hold");
     grant(1, 0, got, 1, NULL, 0);
@@ -189,22 +207,19 @@ static void the_stolen_is_aborted(void **state)
 
 static void with_a_third_one(void **state)
 {
-    uint64_t refs[8], got[8], held;
-    int to, n, by[3] = {0};
+    uint64_t refs[8], got[GOT_CAP], held;
+    int n, by[3] = {0};
 
     (void)state;
-    if (controller_engines() < 3)
-        skip();
+    need_engines(3);
     held = fill(refs, 8);
-    controller_say(0, IPMPI_MSG_GIVE, rank_of(1), NULL, 0, NULL, 0);
-    controller_say(0, IPMPI_MSG_GIVE, rank_of(2), NULL, 0, NULL, 0);
-    n = controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to);
+    order(rank_of(1));
+    order(rank_of(2));
+    n = handed_to(rank_of(1), got);
     CHECK_EQ(n, 4);
-    CHECK_EQ(to, rank_of(1));
     grant(1, 0, got, n, NULL, 0);
-    n = controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to);
+    n = handed_to(rank_of(2), got);
     CHECK_EQ(n, 2);
-    CHECK_EQ(to, rank_of(2));
     grant(2, 0, got, n, NULL, 0);
     controller_grant_until_done(refs, 8);
     for (int i = 0; i < 8; i++)
@@ -218,19 +233,19 @@ static void with_a_third_one(void **state)
 /* Last: engine 1 hears that engine 0 is dead, and believes it. */
 static void deaths(void **state)
 {
-    uint64_t refs[2], got[8], held, never = UINT64_C(1) << 40;
-    int to;
+    uint64_t refs[2], got[GOT_CAP], held, never = UINT64_C(1) << 40;
+    int whose;
 
     (void)state;
-    if (controller_engines() < 2)
-        skip();
+    need_engines(2);
     held = fill(refs, 2);
-    controller_say(0, IPMPI_MSG_GIVE, rank_of(1), NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(0, IPMPI_MSG_HANDOVER, got, 8, &to), 1);
+    order(rank_of(1));
+    CHECK_EQ(handed_to(rank_of(1), got), 1);
     await_done_by(controller_task(1, 0, "nothing"), 1);
     grant(1, 0, &never, 1, NULL, 0);
     controller_say(1, IPMPI_MSG_GONE, rank_of(0), NULL, 0, NULL, 0);
-    CHECK_EQ(controller_take_refs(1, IPMPI_MSG_MISSING, got, 8, &to), 1);
+    CHECK_EQ(controller_take_refs(1, IPMPI_MSG_MISSING, got, GOT_CAP, &whose),
+             1);
     CHECK(got[0] == never); /* was granted and will not come */
     /* what came and was not granted is dropped: rank 0 gives it out again */
     await_done_by(controller_task(1, 0, "nothing"), 1);
