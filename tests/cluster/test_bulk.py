@@ -7,36 +7,19 @@ import functools
 import itertools
 import os
 import signal
-import sys
 import threading
-import time
 from pathlib import Path
 
 import ipyparallel as ipp
 import pytest
 from ipyparallel import error, interactive
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge"
-                       / "client"))
-
-import ipmpi  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
-
-WAIT = 60
+from ours import WAIT, connected, our_cluster, until
 
 
 @pytest.fixture(scope="module")
 def bulk_cluster(kind):
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters have bulk maps")
-    with Cluster(3) as cluster:
+    with our_cluster(kind, 3) as cluster:
         yield cluster
-
-
-def connected(cluster):
-    client = ipmpi.Client(profile_dir=str(cluster.profile_dir))
-    client.wait_for_engines(cluster.engines, timeout=WAIT)
-    return client
 
 
 @pytest.fixture
@@ -45,7 +28,7 @@ def rc(bulk_cluster):
         yield client
         assert client.wait(timeout=WAIT)
         assert not client.outstanding
-        wait_until(lambda: not client._futures and not client._output_futures)
+        until(lambda: not client._futures and not client._output_futures)
 
 
 @pytest.fixture
@@ -54,17 +37,10 @@ def view(rc):
 
 
 @pytest.fixture
-def own():
+def own(kind):
     """A client of a cluster that the test may damage."""
-    with Cluster(3) as cluster, connected(cluster) as client:
+    with our_cluster(kind, 3) as cluster, connected(cluster) as client:
         yield client
-
-
-def wait_until(condition, seconds: float = WAIT) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 @interactive
@@ -109,7 +85,7 @@ def test_one_message_for_many_items(rc, view):
 
 
 def test_what_does_not_fit_into_one_message_goes_in_several(view, monkeypatch):
-    monkeypatch.setattr(ipmpi.items, "MESSAGE_BYTES", 10000)
+    monkeypatch.setattr("ipmpi.items.MESSAGE_BYTES", 10000)
     result = view.map_async(len, [b"x" * n for n in range(300)])
     assert result.get(WAIT) == list(range(300))
     assert len(result.msg_ids) > 3
@@ -243,12 +219,12 @@ def test_output_is_the_whole_maps(view, capsys):
 
 def test_abort_keeps_what_is_done(view):
     result = view.map_async(nap, [0.05] * 2000)
-    wait_until(lambda: result.progress > 3)
+    until(lambda: result.progress > 3)
     result.abort()
     with pytest.raises(error.TaskAborted):
         result.get(WAIT)
     got = view.map_async(nap, [0.05] * 2000, return_exceptions=True)
-    wait_until(lambda: got.progress > 3)
+    until(lambda: got.progress > 3)
     got.abort()
     done = [x for x in got.get(WAIT) if x == 0.05]
     assert 3 < len(done) < 1000
@@ -257,7 +233,7 @@ def test_abort_keeps_what_is_done(view):
 def test_abort_stops_a_piece_between_two_items(rc, view):
     """The items are quick at first, so that pieces are long."""
     result = view.map_async(slow_from(5000), range(100000))
-    wait_until(lambda: result.progress > 5000)
+    until(lambda: result.progress > 5000)
     result.abort()
     with pytest.raises(error.TaskAborted):
         result.get(WAIT)
@@ -501,7 +477,7 @@ def test_all_engines_die(own):
     view = own.load_balanced_view()
     view.targets = own.ids  # none that comes later will do
     result = view.map_async(nap, [0.05] * 10000, return_exceptions=True)
-    wait_until(lambda: result.progress > 3)
+    until(lambda: result.progress > 3)
     for pid in own[:].apply_async(os.getpid).get(WAIT):
         os.kill(pid, signal.SIGKILL)
     got = result.get(WAIT)

@@ -6,20 +6,12 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import ipyparallel as ipp
 import pytest
+from ours import WAIT, connected, our_cluster
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge"
-                       / "client"))
-
-import ipmpi  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
-
-WAIT = 60
 NUMBERS = "bhilqBHILQfdgFDG"
 OPERATIONS = {"sum": NUMBERS, "prod": NUMBERS,
               "min": "bhilqBHILQfdg", "max": "bhilqBHILQfdg",
@@ -43,13 +35,10 @@ def same(a, b):
 @pytest.fixture(scope="module", params=[1, 2, 3, 7])
 def rc(request, kind):
     """A client of a cluster with N engines."""
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters have collectives")
-    with Cluster(request.param) as cluster:
-        with ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
-            client.wait_for_engines(request.param, timeout=WAIT)
-            client[:].execute(PREPARE, block=True)
-            yield client
+    with our_cluster(kind, request.param) as cluster, \
+            connected(cluster) as client:
+        client[:].execute(PREPARE, block=True)
+        yield client
 
 
 @pytest.fixture
@@ -310,13 +299,9 @@ def failures(result, places=None) -> list[str]:
 @pytest.fixture(scope="module")
 def four(kind):
     """A cluster of four, of which a test may kill engines."""
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters have collectives")
-    with Cluster(4) as cluster:
-        with ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
-            client.wait_for_engines(4, timeout=WAIT)
-            client[:].execute(PREPARE + "x = np.arange(4.)", block=True)
-            yield client
+    with our_cluster(kind, 4) as cluster, connected(cluster) as client:
+        client[:].execute(PREPARE + "x = np.arange(4.)", block=True)
+        yield client
 
 
 @pytest.mark.parametrize("code, verb, want", [

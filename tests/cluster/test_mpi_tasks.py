@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from ipyparallel import error, interactive
+from ours import WAIT, connected, our_cluster
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge"
-                       / "client"))
-
-import ipmpi  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
-
-WAIT = 60
 SOON = 20  # seconds within which failures are known, on a busy machine
 
 
 @pytest.fixture(scope="module")
 def four(kind):
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters run MPI tasks")
-    with Cluster(4) as cluster:
+    with our_cluster(kind, 4) as cluster:
         yield cluster
-
-
-def connected(cluster):
-    client = ipmpi.Client(profile_dir=str(cluster.profile_dir))
-    client.wait_for_engines(cluster.engines, timeout=WAIT)
-    return client
 
 
 @pytest.fixture
@@ -248,9 +232,6 @@ def test_no_mpi4py_is_said(rc, view):
 
 @pytest.mark.parametrize("wait", ["Barrier", "recv"])
 def test_who_dies_fails_it_on_all(kind, wait):
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters run MPI tasks")
-
     @interactive
     def die(comm, number, code):
         import os
@@ -259,7 +240,7 @@ def test_who_dies_fails_it_on_all(kind, wait):
             os.kill(os.getpid(), number)
         exec(code, {"comm": comm})
 
-    with Cluster(4) as cluster, connected(cluster) as client:
+    with our_cluster(kind, 4) as cluster, connected(cluster) as client:
         view = client.load_balanced_view()
         start = time.monotonic()
         result = view.mpi(3).apply_async(die, signal.SIGKILL, WAITS[wait])

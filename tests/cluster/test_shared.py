@@ -7,21 +7,14 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
 import ipyparallel as ipp
 import pytest
+from harness import processes
+from ours import WAIT, connected, our_cluster, until
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge"
-                       / "client"))
-
-import ipmpi  # noqa: E402
-from harness import processes  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
-
-WAIT = 60
 MIB = 1 << 20
 SIZE = 32 * MIB
 SEGMENT = "/memfd:ipmpi-array"
@@ -31,13 +24,9 @@ SEGMENT = "/memfd:ipmpi-array"
 def four(kind):
     """A cluster of four engines, of which a test may kill any, and a client
     of ours."""
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters share arrays")
-    with Cluster(4) as cluster:
-        with ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
-            client.wait_for_engines(4, timeout=WAIT)
-            client[:].execute("import numpy as np", block=True)
-            yield cluster, client
+    with our_cluster(kind, 4) as cluster, connected(cluster) as client:
+        client[:].execute("import numpy as np", block=True)
+        yield cluster, client
 
 
 def mapped(pid: int, field: str = "Pss:") -> int:
@@ -69,13 +58,6 @@ def holders(cluster) -> list[int]:
         if SEGMENT in text or any(SEGMENT in link for link in links):
             found.append(pid)
     return found
-
-
-def until(condition, what: str) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 @ipp.interactive
@@ -220,11 +202,8 @@ def test_a_relay_that_dies_leaves_nobody_waiting(four):
 
 
 def test_private_copies_where_nothing_can_be_shared(kind):
-    if kind != "ipmpi":
-        pytest.skip("only ipmpi's clusters share arrays")
-    with Cluster(3, env={"IPMPI_SHARE": "no"}) as cluster, \
-            ipmpi.Client(profile_dir=str(cluster.profile_dir)) as client:
-        client.wait_for_engines(3, timeout=WAIT)
+    with our_cluster(kind, 3, env={"IPMPI_SHARE": "no"}) as cluster, \
+            connected(cluster) as client:
         view = client[:]
         view.block = True
         view.execute(f"import numpy as np; x = np.ones({SIZE}, 'u1')")
