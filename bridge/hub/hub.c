@@ -236,12 +236,14 @@ int ipmpi_hub_add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out)
         "\"label\":null,\"is_broadcast\":false,\"is_coalescing\":false,"
         "\"original_msg_id\":\"\"";
     json_t *metadata = job->request->metadata;
+    json_t *label = json_object_get(metadata, "label");
     json_t *echo;
     char *text;
     int err;
 
+    /* Clients before 9.1 send no label, later ones null where there is none. */
     if (json_object_get(metadata, "is_broadcast") == NULL &&
-        json_is_null(json_object_get(metadata, "label")))
+        (label == NULL || json_is_null(label)))
         return ipmpi_frames_add_static(out, plain, sizeof(plain) - 1);
     echo = echo_of(job);
     text = echo != NULL ? json_dumps(echo, JSON_COMPACT) : NULL;
