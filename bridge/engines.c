@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bridge/farewells.h"
 #include "bridge/hub/records.h"
 #include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
@@ -256,8 +257,8 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
         ipmpi_log_info("ENGINE-LEFT", "engine %d (rank %d on %s) has left",
                        engine->id, rank, engine->host);
     }
-    if (ipmpi_engine_is_known(engine))
-        ipmpi_hub_notify_unregistration(hub, engine);
+    if (ipmpi_engine_is_known(engine) && !engine->said_gone)
+        ipmpi_farewells_say(hub, engine, engine->nmux > 0);
     hide(hub, engine);
     ipmpi_casts_engine_gone(hub, engine);
     ipmpi_thefts_engine_gone(hub, engine);

@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "bridge/engines.h"
+#include "bridge/farewells.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/requests/dask.h"
 #include "bridge/requests/survey.h"
@@ -176,6 +177,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
 
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
     next = earliest(next, ipmpi_engines_deadline_us(&c->hub));
+    next = earliest(next, ipmpi_farewells_deadline_us(&c->hub));
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     next = earliest(next, ipmpi_spawner_deadline_us(c));
     next = earliest(next, ipmpi_survey_deadline_us(c->hub.survey));
@@ -243,6 +245,7 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_survey_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
     ipmpi_engines_announce_again(&c->hub);
+    ipmpi_farewells_turn(&c->hub);
     publish_when_ready(c);
     watch_outflow(c);
     if (did > 0 && ++c->busy_turns % LOOK_UP_TURNS != 0) {
@@ -308,11 +311,12 @@ static void tell_clients(struct ipmpi_controller *c)
 {
     struct ipmpi_engine *engine, *next;
 
+    ipmpi_farewells_hurry(&c->hub);
     if (c->hub.shutdown_asked)
         return;
     HASH_ITER (by_id, c->hub.registry.by_id, engine, next) {
         if (ipmpi_engine_is_known(engine))
-            ipmpi_hub_notify_unregistration(&c->hub, engine);
+            ipmpi_farewells_say(&c->hub, engine, false);
     }
 }
 
@@ -333,6 +337,7 @@ static int leave(struct ipmpi_controller *c)
            ipmpi_clock_now_us() < deadline_us)
         ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     ipmpi_engines_forget(&c->hub);
+    ipmpi_farewells_hurry(&c->hub);
     ipmpi_controller_close_clients(c);
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);

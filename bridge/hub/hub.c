@@ -149,11 +149,10 @@ void ipmpi_hub_notify(struct ipmpi_hub *hub, const char *msg_type,
     hub->out.to_client(hub->out.ctx, IPMPI_DOOR_NOTIFICATION, &out);
 }
 
-static void notify_engine(struct ipmpi_hub *hub, const char *msg_type,
-                          const struct ipmpi_engine *engine)
+static void notify_engine(struct ipmpi_hub *hub, const char *msg_type, int id,
+                          const char *uuid)
 {
-    json_t *content =
-        json_pack("{s:i, s:s}", "id", engine->id, "uuid", engine->uuid);
+    json_t *content = json_pack("{s:i, s:s}", "id", id, "uuid", uuid);
 
     ipmpi_hub_notify(hub, msg_type, NULL, content);
     json_decref(content);
@@ -162,13 +161,13 @@ static void notify_engine(struct ipmpi_hub *hub, const char *msg_type,
 void ipmpi_hub_notify_registration(struct ipmpi_hub *hub,
                                    const struct ipmpi_engine *engine)
 {
-    notify_engine(hub, "registration_notification", engine);
+    notify_engine(hub, "registration_notification", engine->id, engine->uuid);
 }
 
-void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub,
-                                     const struct ipmpi_engine *engine)
+void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub, int id,
+                                     const char *uuid)
 {
-    notify_engine(hub, "unregistration_notification", engine);
+    notify_engine(hub, "unregistration_notification", id, uuid);
 }
 
 void ipmpi_hub_tell_idle(struct ipmpi_hub *hub,

@@ -17,6 +17,7 @@ struct ipmpi_taskdb;
 struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_cast;
+struct ipmpi_farewell;
 struct ipmpi_bulk;
 struct ipmpi_gang;
 struct ipmpi_dask;
@@ -41,6 +42,7 @@ struct ipmpi_hub {
     struct ipmpi_taskdb *db; /* lent */
     struct ipmpi_registry registry;
     int64_t announce_us; /* the earliest of the engines'; 0: none */
+    struct ipmpi_farewell *farewells; /* that wait, the next one first */
     struct ipmpi_ledger ledger;
     struct ipmpi_sharing sharing;
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
@@ -89,8 +91,8 @@ void ipmpi_hub_notify(struct ipmpi_hub *hub, const char *msg_type,
                       const struct ipmpi_frame *parent, json_t *content);
 void ipmpi_hub_notify_registration(struct ipmpi_hub *hub,
                                    const struct ipmpi_engine *engine);
-void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub,
-                                     const struct ipmpi_engine *engine);
+void ipmpi_hub_notify_unregistration(struct ipmpi_hub *hub, int id,
+                                     const char *uuid);
 
 /* Publishes that a request is done with: all its output has been published.
  * For work that has no IDLE of its own. */

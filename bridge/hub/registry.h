@@ -41,6 +41,7 @@ struct ipmpi_engine {
     char python[16];
     char end[192];       /* a clause: how it ended; empty while it lives */
     int64_t announce_us; /* when clients hear of it again; 0: no more */
+    bool said_gone;      /* clients have heard that it is gone */
     /* Work of this engine on rank 0 (schedulers/dispatch.c): waiting here in
      * order of arrival, and sent but not answered. */
     struct ipmpi_job *waiting;

@@ -24,10 +24,10 @@ static void relay(struct ipmpi_hub *hub, struct ipmpi_job *job,
     ipmpi_job_destroy(&hub->ledger, &job);
 }
 
-/* The client itself fails what it sent to an engine that left (compat 4): a
- * reply of ours would be its second. Other clients ask the database. */
-static void note_loss(struct ipmpi_hub *hub, struct ipmpi_job *job,
-                      struct ipmpi_engine *engine, enum ipmpi_progress progress)
+/* A client that has heard that the engine is gone has failed this itself
+ * (compat 4), and a reply would be its second. Others ask the database. */
+static void lose(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                 struct ipmpi_engine *engine, enum ipmpi_progress progress)
 {
     struct ipmpi_reply reply;
     char text[512];
@@ -36,6 +36,9 @@ static void note_loss(struct ipmpi_hub *hub, struct ipmpi_job *job,
     if (ipmpi_hub_make_reply(hub, job, engine, "EngineError", text, &reply) ==
         0)
         ipmpi_records_finished(hub, job, engine, &reply);
+    if (!engine->said_gone && reply.parts.n > 0)
+        ipmpi_hub_relay(hub, IPMPI_DOOR_MUX, job->request, engine,
+                        &reply.parts);
     ipmpi_frames_clear(&reply.parts);
     ipmpi_job_destroy(&hub->ledger, &job);
 }
@@ -44,7 +47,7 @@ static const struct ipmpi_job_owner direct = {
     .name = "mux",
     .door = IPMPI_DOOR_MUX,
     .decided = relay,
-    .lost = note_loss,
+    .lost = lose,
 };
 
 /* Compat 5.6: the engine named is not there. Nothing else is sent for a type

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "bridge/engines.h"
+#include "bridge/farewells.h"
 #include "bridge/hub/taskdb.h"
 #include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/balanced.h"
@@ -74,6 +75,7 @@ void fake_hub_close(struct fake_hub *fake)
 
     HASH_ITER (by_id, fake->hub.registry.by_id, engine, next)
         ipmpi_engines_lost(&fake->hub, engine->rank, NULL);
+    ipmpi_farewells_hurry(&fake->hub);
     ipmpi_balanced_close(&fake->hub);
     CHECK(fake->hub.ledger.by_ref == NULL); /* nothing undecided is kept */
     CHECK_EQ(fake->hub.ledger.held_bytes, 0);

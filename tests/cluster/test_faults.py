@@ -71,6 +71,28 @@ def test_only_what_had_begun_is_lost(make_cluster, connect, journal, number):
     assert "ENGINE-GUESS" not in cluster.log()
 
 
+def test_direct_work_says_how_its_engine_died(make_cluster, connect, journal,
+                                              capfd):
+    """A client that hears only that an engine has gone can say no more: the
+    replies come before that."""
+    rc = connect(make_cluster(2))
+    pid = rc[0].apply_sync(os.getpid)
+    first = run(rc[0], journal, "first", 60)
+    second = run(rc[0], journal, "second")
+    until(lambda: begun(journal, "first"), "the first call does not begin")
+    os.kill(pid, signal.SIGSEGV)
+    for ar, when in ((first, "while running"), (second, "before it began")):
+        with pytest.raises(ipp.RemoteError) as caught:
+            ar.get(WAIT)
+        assert caught.value.ename == "EngineError"
+        assert re.search(rf"died {when} task '{ar.msg_ids[0]}': engine 0 "
+                         rf"\(rank 1 on \S+, pid {pid}\) was killed by "
+                         r"signal 11 \(", caught.value.evalue)
+    until(lambda: rc.ids == [1], "the engine is still there")
+    assert "stale" not in capfd.readouterr().out
+    assert journal.counts() == {"first": {"B": 1}}
+
+
 def test_what_had_begun_is_retried_if_it_may_be(make_cluster, connect,
                                                 journal):
     cluster = make_cluster(2)

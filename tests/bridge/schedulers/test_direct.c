@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bridge/engines.h"
+#include "bridge/farewells.h"
 #include "bridge/schedulers/broadcast.h"
 #include "bridge/schedulers/control.h"
 #include "tests/bridge/fake_hub.h"
@@ -89,6 +90,7 @@ static void a_dead_engine_is_told_once(void **state)
 {
     struct fake_hub *fake = fake_hub_open(1);
     struct ipmpi_engine *engine = fake_engine(fake);
+    int64_t due_us;
     char uuid[64];
     struct ipmpi_request *request;
 
@@ -96,8 +98,16 @@ static void a_dead_engine_is_told_once(void **state)
     snprintf(uuid, sizeof(uuid), "%s", engine->uuid);
     direct(fake, "apply_request", "a", engine);
     fake_engine_dies(fake, 0);
+    CHECK_STR(fake_answer(fake), "mux apply_reply a EngineError");
+    due_us = ipmpi_farewells_deadline_us(&fake->hub);
+    fake->now_us = due_us - 1; /* the reply has time to arrive */
+    ipmpi_farewells_turn(&fake->hub);
+    CHECK_STR(fake_answer(fake), "");
+    fake->now_us = due_us;
+    ipmpi_farewells_turn(&fake->hub);
     CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
-    CHECK_STR(fake_answer(fake), ""); /* the client fails "a" itself */
+    CHECK_STR(fake_answer(fake), "");
+    CHECK(ipmpi_farewells_deadline_us(&fake->hub) == INT64_MAX);
     request = fake_request(fake, "apply_request", "b", uuid, NULL, NULL);
     ipmpi_direct_submit(&fake->hub, request);
     ipmpi_request_release(&request);
