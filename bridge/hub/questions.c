@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bridge/hub/history.h"
+#include "bridge/hub/taskdb_ops.h"
 #include "runtime/base/error.h"
 
 void ipmpi_question_refuse(struct ipmpi_op *op, int err,
@@ -217,14 +218,16 @@ static int answer_history(struct ipmpi_op *op, struct ipmpi_table *table,
 void ipmpi_question_answer(struct ipmpi_op *op, struct ipmpi_table *table,
                            const atomic_bool *stop)
 {
-    int err;
+    int err = 0;
 
     if (op->kind == IPMPI_WRITE_QUERY)
         err = answer_query(op, table, stop);
     else if (op->kind == IPMPI_WRITE_FETCH)
         err = answer_fetch(op, table);
-    else
+    else if (op->kind == IPMPI_WRITE_HISTORY)
         err = answer_history(op, table, stop);
+    else
+        op->content = ipmpi_taskdb_ok(); /* what was asked is done already */
     if (err != 0)
         ipmpi_question_refuse(op, err, table);
 }

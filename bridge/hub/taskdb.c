@@ -330,6 +330,25 @@ void ipmpi_taskdb_history(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
     db->ops->history(db, done, arg);
 }
 
+struct ipmpi_frame ipmpi_taskdb_ok(void)
+{
+    static const char ok[] = "{\"status\":\"ok\"}";
+
+    return (struct ipmpi_frame){(const uint8_t *)ok, sizeof(ok) - 1, NULL};
+}
+
+void ipmpi_taskdb_settle(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
+                         void *arg)
+{
+    const struct ipmpi_frame content = ipmpi_taskdb_ok();
+    struct ipmpi_frames none = {0};
+
+    if (db->ops->settle != NULL)
+        db->ops->settle(db, done, arg);
+    else
+        done(arg, NULL, &content, &none);
+}
+
 int ipmpi_taskdb_fd(const struct ipmpi_taskdb *db)
 {
     return db->wake_fd;

@@ -90,7 +90,8 @@ int ipmpi_taskdb_output(struct ipmpi_taskdb *db, const char *msg_id,
 int ipmpi_taskdb_resubmitted(struct ipmpi_taskdb *db, const char *msg_id,
                              const char *new_id);
 
-/* Drops the records of these ids, except pending and unknown ones.
+/* Drops the records of these ids, except pending and unknown ones. Another
+ * controller of the same file sees it once ipmpi_taskdb_settle says so.
  * IPMPI_ENOMEM: some may remain. */
 int ipmpi_taskdb_drop(struct ipmpi_taskdb *db, const char *const *msg_ids,
                       size_t n);
@@ -136,6 +137,11 @@ void ipmpi_taskdb_query(struct ipmpi_taskdb *db, const json_t *query,
 /* history_request: the whole content of its reply (compat 3.6). */
 void ipmpi_taskdb_history(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
                           void *arg);
+
+/* Answers {"status": "ok"} once every change that was made before is where the
+ * next controller, or another one of the same file, finds it. */
+void ipmpi_taskdb_settle(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
+                         void *arg);
 
 /* Readable when ipmpi_taskdb_poll has something to do. */
 int ipmpi_taskdb_fd(const struct ipmpi_taskdb *db);

@@ -38,6 +38,9 @@ struct ipmpi_taskdb_ops {
                   uint32_t fields, ipmpi_taskdb_reply_fn *done, void *arg);
     void (*history)(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
                     void *arg);
+    /* NULL: changes are where they stay at once. */
+    void (*settle)(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
+                   void *arg);
     /* Called every turn of the loop: costs nothing when nothing waits. */
     void (*poll)(struct ipmpi_taskdb *db);
     bool (*is_behind)(struct ipmpi_taskdb *db);
@@ -59,6 +62,9 @@ int ipmpi_taskdb_init(struct ipmpi_taskdb *db,
 
 /* Releases the common part. */
 void ipmpi_taskdb_fini(struct ipmpi_taskdb *db);
+
+/* The content of an answer that has nothing to tell but that it went well. */
+struct ipmpi_frame ipmpi_taskdb_ok(void);
 
 /* Makes the wake-up descriptor readable, any thread; and unreadable. */
 void ipmpi_taskdb_wake(int wake_fd);

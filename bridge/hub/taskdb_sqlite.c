@@ -239,6 +239,12 @@ static void history(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
     ask(db, IPMPI_WRITE_HISTORY, NULL, 0, done, arg);
 }
 
+static void settle(struct ipmpi_taskdb *db, ipmpi_taskdb_reply_fn *done,
+                   void *arg)
+{
+    ask(db, IPMPI_WRITE_SETTLE, NULL, 0, done, arg);
+}
+
 static void hand_over(struct ipmpi_op *op)
 {
     const struct ipmpi_hub_error *error =
@@ -299,6 +305,7 @@ static const struct ipmpi_taskdb_ops ops = {
     .fetch = fetch,
     .query = query,
     .history = history,
+    .settle = settle,
     .poll = poll_answers,
     .is_behind = is_behind,
     .stats = stats,

@@ -26,6 +26,7 @@ enum ipmpi_op_kind {
     IPMPI_WRITE_QUERY, /* query, answer.fields */
     IPMPI_WRITE_FETCH, /* ids, records, n, fields */
     IPMPI_WRITE_HISTORY,
+    IPMPI_WRITE_SETTLE, /* are the changes before this one written? */
 };
 
 struct ipmpi_op {

@@ -1,4 +1,5 @@
-/* purge_request: forget results. Compat 3.8. */
+/* purge_request: forget results. Compat 3.8. It is answered when they are gone
+ * for every controller that reads the same file, and for the next one. */
 #include "bridge/requests/requests.h"
 
 #include <stdio.h>
@@ -66,7 +67,7 @@ void ipmpi_request_purge(struct ipmpi_hub *hub, struct ipmpi_request *request)
     const json_t *content = ipmpi_request_content(request);
     const json_t *ids = json_object_get(content, "msg_ids");
     struct ipmpi_hub_error error = {0};
-    json_t *reply;
+    struct ipmpi_pending *pending;
 
     if (json_is_string(ids) && strcmp(json_string_value(ids), "all") == 0)
         ipmpi_taskdb_drop_decided(hub->db, NULL);
@@ -79,8 +80,7 @@ void ipmpi_request_purge(struct ipmpi_hub *hub, struct ipmpi_request *request)
                               error.ename, error.evalue);
         return;
     }
-    reply = json_pack("{s:s}", "status", "ok");
-    ipmpi_hub_reply(hub, IPMPI_DOOR_QUERY, request, "purge_reply", NULL, reply,
-                    NULL);
-    json_decref(reply);
+    pending = ipmpi_pending_create(hub, request, "purge_reply");
+    if (pending != NULL)
+        ipmpi_taskdb_settle(hub->db, ipmpi_pending_answer, pending);
 }

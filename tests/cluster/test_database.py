@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -162,6 +163,34 @@ def test_sqlite_lives_through_a_restart(make_cluster, connect):
     ar = rc[0].apply_async(shout, 11)
     assert ar.get(10) == 121
     assert rc.hub_history() == ids + ar.msg_ids
+
+
+@pytest.fixture
+def sharing(make_cluster, kind):
+    """Two clusters of one profile, with one database."""
+    if kind != "ipmpi":
+        pytest.skip("upstream's controllers commit when they like")
+    first = make_cluster(1, cluster_id="a", args=("--db", "sqlite"))
+    second = make_cluster(1, cluster_id="b", args=("--db", "sqlite"),
+                          ipython_dir=first.ipython_dir, start=False)
+    yield first, second
+    if second.process is not None:
+        second.send_signal(signal.SIGTERM)
+        second.wait_end()  # before the first, which looks what is left
+
+
+def test_what_is_purged_is_gone_for_all(sharing, connect):
+    first, second = sharing
+    second.start()
+    one, two = connect(first), connect(second)
+    ars = [one[0].apply_async(shout, n) for n in range(3)]
+    ids = [ar.msg_ids[0] for ar in ars]
+    assert [ar.get(10) for ar in ars] == [0, 1, 4]
+    assert sorted(found(one, {})) == sorted(found(two, {})) == sorted(ids)
+    one.purge_hub_results(ids[:1])
+    assert ids[0] not in found(two, {})
+    one.purge_everything()
+    assert found(two, {}) == []
 
 
 def test_no_database(make_cluster, connect):

@@ -181,6 +181,15 @@ static inline struct asked ask_history(struct ipmpi_taskdb *db)
     return asked;
 }
 
+static inline struct asked ask_to_settle(struct ipmpi_taskdb *db)
+{
+    struct asked asked = {0};
+
+    ipmpi_taskdb_settle(db, on_reply, &asked);
+    await(db, &asked);
+    return asked;
+}
+
 static inline struct asked fetch(struct ipmpi_taskdb *db,
                                  const char *const *ids, size_t n,
                                  uint32_t fields)

@@ -161,6 +161,32 @@ static void lost_tasks_become_errors(void **state)
     ipmpi_taskdb_destroy(&db);
 }
 
+/* Whoever else reads the file finds no more what was said to be gone. */
+static void what_is_settled_is_in_the_file(void **state)
+{
+    struct ipmpi_taskdb *db = open_db();
+    const char *const ids[] = {"b"};
+    struct asked asked;
+
+    (void)state;
+    for (const char *id = "a\0b\0c"; *id != '\0'; id += 2) {
+        CHECK_EQ(add_task(db, id, T0_US, NULL, 10), 0);
+        CHECK_EQ(decide_task(db, id, *id == 'a' ? "e1" : "e2", 3), 0);
+    }
+    asked = ask_to_settle(db);
+    forget(&asked);
+    CHECK_STR(sql("SELECT count(*) FROM 'ipython-tasks'"), "3");
+    CHECK_EQ(ipmpi_taskdb_drop_decided(db, "e1"), 0);
+    CHECK_EQ(ipmpi_taskdb_drop(db, ids, 1), 0);
+    asked = ask_to_settle(db);
+    CHECK(asked.error.ename == NULL);
+    CHECK_STR(json_string_value(json_object_get(asked.content, "status")),
+              "ok");
+    forget(&asked);
+    CHECK_STR(sql("SELECT group_concat(msg_id) FROM 'ipython-tasks'"), "c");
+    ipmpi_taskdb_destroy(&db);
+}
+
 static void dates_are_pythons(void **state)
 {
     struct ipmpi_taskdb *db = open_db();
@@ -456,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(results_outlive_the_controller),
         EACH(lost_tasks_become_errors),
+        EACH(what_is_settled_is_in_the_file),
         EACH(dates_are_pythons),
         EACH(another_table_is_left_alone),
         EACH(odd_rows_do_no_harm),
