@@ -2,12 +2,12 @@
 #include "bridge/hub/table_handle.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "bridge/hub/claim.h"
 #include "bridge/hub/pickle.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -148,17 +148,21 @@ static int prepare_schema(struct ipmpi_table *table)
     return run(table, sql);
 }
 
-/* Makes the file ours alone to read, and tells why if it cannot be made. */
-static int touch(const char *path)
+/* A table with nothing but its claim, and why if the file cannot be made. */
+static int create_handle(const char *path, struct ipmpi_table **table_out)
 {
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct ipmpi_table *table = calloc(1, sizeof(*table));
 
-    if (fd < 0) {
+    if (table == NULL)
+        return IPMPI_ENOMEM;
+    table->claim_fd = ipmpi_claim_open(path, &table->is_alone);
+    if (table->claim_fd < 0) {
         ipmpi_log_error("TASKDB-OPEN", "cannot open %s for writing: %s", path,
                         strerror(errno));
+        free(table);
         return IPMPI_EIO;
     }
-    close(fd);
+    *table_out = table;
     return 0;
 }
 
@@ -166,13 +170,10 @@ int ipmpi_table_open(const char *path, struct ipmpi_table **table_out)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     struct ipmpi_table *table;
-    int err = touch(path);
+    int err = create_handle(path, &table);
 
     if (err != 0)
         return err;
-    table = calloc(1, sizeof(*table));
-    if (table == NULL)
-        return IPMPI_ENOMEM;
     err = ipmpi_table_error(sqlite3_open_v2(path, &table->db, flags, NULL));
     if (err == 0) {
         sqlite3_busy_timeout(table->db, BUSY_TIMEOUT_MS);
@@ -201,7 +202,13 @@ void ipmpi_table_close(struct ipmpi_table **table)
     sqlite3_finalize(t->update);
     sqlite3_finalize(t->remove);
     sqlite3_close(t->db);
+    close(t->claim_fd);
     free(t);
+}
+
+bool ipmpi_table_is_alone(const struct ipmpi_table *table)
+{
+    return table->is_alone;
 }
 
 /* As Python's isoformat() of a date in UTC: no fraction if it is zero. */

@@ -23,6 +23,9 @@ struct ipmpi_rows;  /* opaque: a running SELECT */
 int ipmpi_table_open(const char *path, struct ipmpi_table **table_out);
 void ipmpi_table_close(struct ipmpi_table **table);
 
+/* True if no other controller had the file open when this one opened it. */
+bool ipmpi_table_is_alone(const struct ipmpi_table *table);
+
 /* What SQLite said of the last failure; borrows from the table. */
 const char *ipmpi_table_message(const struct ipmpi_table *table);
 

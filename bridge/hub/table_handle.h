@@ -11,6 +11,8 @@ struct ipmpi_table {
     char name[32];
     sqlite3_stmt *insert, *update, *remove; /* prepared when first used */
     uint32_t update_fields;
+    int claim_fd; /* see claim.h */
+    bool is_alone;
 };
 
 /* The code that a result of SQLite's stands for. */

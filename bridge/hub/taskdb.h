@@ -51,7 +51,8 @@ struct ipmpi_taskdb_stats {
 };
 
 /* Opens the database; sqlite creates or opens its file, and records that an
- * earlier controller left pending become errors there. Logs what failed.
+ * earlier controller left pending become errors there, unless another one has
+ * the file open, too: they may be its own. Logs what failed.
  * IPMPI_EIO: the file cannot be used; IPMPI_ENOMEM, IPMPI_ESYS. */
 int ipmpi_taskdb_open(const struct ipmpi_taskdb_options *options,
                       struct ipmpi_taskdb **db_out);

@@ -123,10 +123,12 @@ static void give_up(struct ipmpi_writer *w)
 }
 
 /* Before anything of this controller is written, what an earlier one left
- * undecided is decided: later it could not be told apart. */
+ * undecided is decided: later it could not be told apart. While another
+ * controller has the file open, it may be what that one is working on, and
+ * waits for one that starts alone. */
 static int write_changes(struct ipmpi_writer *w)
 {
-    if (!w->decided_lost) {
+    if (!w->decided_lost && ipmpi_table_is_alone(w->table)) {
         const int err = ipmpi_lost_decide(w->table);
 
         if (err != 0)

@@ -18,6 +18,23 @@ def shout(n):
     return n * n
 
 
+@interactive
+def wait_for(path, seconds=60):
+    import os
+    import time
+
+    end = time.monotonic() + seconds
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.01)
+    return path
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+
+
 @pytest.fixture(scope="module")
 def filled(cluster):
     """A client whose cluster has ten records, and their msg_ids in order."""
@@ -191,6 +208,21 @@ def test_what_is_purged_is_gone_for_all(sharing, connect):
     assert ids[0] not in found(two, {})
     one.purge_everything()
     assert found(two, {}) == []
+
+
+def test_another_cluster_does_not_lose_ours(sharing, connect, tmp_path):
+    first, second = sharing
+    one = connect(first)
+    go = tmp_path / "go"
+    ar = one[0].apply_async(wait_for, str(go))
+    until(lambda: found(one, {}) == ar.msg_ids)  # as on the disk
+    second.start()
+    two = connect(second)
+    assert found(two, {"completed": None}) == ar.msg_ids
+    go.touch()
+    assert ar.get(10) == str(go)
+    assert found(one, {"completed": None}) == []
+    assert two.get_result(ar.msg_ids[0]).get(10) == str(go)
 
 
 def test_no_database(make_cluster, connect):

@@ -161,6 +161,29 @@ static void lost_tasks_become_errors(void **state)
     ipmpi_taskdb_destroy(&db);
 }
 
+/* Several controllers of one profile share the file, each with tasks that it
+ * is working on. */
+static void tasks_of_a_living_controller_are_not_lost(void **state)
+{
+    struct ipmpi_taskdb *first = open_db(), *second;
+    struct asked asked;
+
+    (void)state;
+    CHECK_EQ(add_task(first, "p", T0_US, NULL, 10), 0);
+    asked = ask_to_settle(first);
+    forget(&asked);
+    second = open_db();
+    CHECK_EQ(add_task(second, "q", T0_US + 1, NULL, 10), 0);
+    asked = ask(second, "{\"completed\": null}", NULL);
+    CHECK_IDS(asked, "p q");
+    ipmpi_taskdb_destroy(&first);
+    ipmpi_taskdb_destroy(&second);
+    second = open_db(); /* alone: nobody will decide them now */
+    asked = ask(second, "{\"completed\": null}", NULL);
+    CHECK_IDS(asked, "");
+    ipmpi_taskdb_destroy(&second);
+}
+
 /* Whoever else reads the file finds no more what was said to be gone. */
 static void what_is_settled_is_in_the_file(void **state)
 {
@@ -482,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(results_outlive_the_controller),
         EACH(lost_tasks_become_errors),
+        EACH(tasks_of_a_living_controller_are_not_lost),
         EACH(what_is_settled_is_in_the_file),
         EACH(dates_are_pythons),
         EACH(another_table_is_left_alone),
