@@ -16,8 +16,9 @@
  * state: starting, idle, busy, leaving. queue and tasks count undecided work
  * as queue_request does; waiting is the part of it that rank 0 still holds.
  * rss: resident bytes; null for engines on other nodes that were not asked, or
- * have not answered. running: null, or {"msg_id", "type", "for_s"} of the work
- * that the engine is at: for_s, since it began; null, it has not yet. */
+ * have not answered. running: null, or {"msg_id", "type", "label", "for_s"} of
+ * the work that the engine is at: label as the client gave it, or null; for_s,
+ * since it began; null, it has not yet. */
 #include "bridge/requests/requests.h"
 
 #include <stdio.h>
@@ -93,17 +94,19 @@ static json_t *running_on(const struct ipmpi_hub *hub,
                           const struct ipmpi_engine *engine)
 {
     const struct ipmpi_job *job = job_of(engine);
+    json_t *label;
     int64_t for_us;
 
     if (job == NULL)
         return json_null();
+    label = json_object_get(job->request->metadata, "label");
     for_us = hub->out.now_us(hub->out.ctx) - job->started_us;
-    return json_pack("{s:o,s:s,s:o}", "msg_id",
+    return json_pack("{s:o,s:s,s:O?,s:o}", "msg_id",
                      ipmpi_json_text(job->msg_id, strlen(job->msg_id)), "type",
                      job->kind == IPMPI_WORK_APPLY     ? "apply"
                      : job->kind == IPMPI_WORK_EXECUTE ? "execute"
                                                        : "request",
-                     "for_s",
+                     "label", json_is_string(label) ? label : NULL, "for_s",
                      job->held.started ? json_real((double)for_us / 1e6)
                                        : json_null());
 }
