@@ -56,34 +56,58 @@ void ipmpi_machine_look(struct ipmpi_machine *machine_out)
     };
 }
 
-static void need(const char *name, const char *value)
+/* A list of settings that grows. */
+struct settings {
+    struct ipmpi_setting *at;
+    size_t n;
+};
+
+static void need(struct settings *settings, const char *name, const char *value)
 {
-    setenv(name, value, 0);
+    if (getenv(name) == NULL)
+        settings->at[settings->n++] = (struct ipmpi_setting){name, value};
+}
+
+/* How many engines is the user's decision, rank 0 sleeps, and more may join
+ * later. Binding would put two clusters of one machine on the same cores. */
+static void need_freedom(struct settings *settings)
+{
+    need(settings, "OMPI_MCA_rmaps_base_oversubscribe", "1");
+    need(settings, "PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe");
+    need(settings, "OMPI_MCA_hwloc_base_binding_policy", "none");
+    need(settings, "PRTE_MCA_hwloc_default_binding_policy", "none");
+}
+
+size_t
+ipmpi_machine_settings(const struct ipmpi_machine *machine,
+                       struct ipmpi_setting settings_out[IPMPI_SETTINGS_MOST])
+{
+    struct settings s = {settings_out, 0};
+
+    if (machine->root) {
+        need(&s, "OMPI_ALLOW_RUN_AS_ROOT", "1");
+        need(&s, "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+        need(&s, "PRTE_ALLOW_RUN_AS_ROOT", "1");
+        need(&s, "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    }
+    if (!machine->ssh) { /* never run on one machine, but looked for */
+        need(&s, "OMPI_MCA_plm_rsh_agent", "/bin/false");
+        need(&s, "PRTE_MCA_plm_ssh_agent", "/bin/false");
+    }
+    if (!machine->single_copy)
+        need(&s, "OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    if (!machine->batch)
+        need_freedom(&s);
+    return s.n;
 }
 
 void ipmpi_machine_prepare(const struct ipmpi_machine *machine)
 {
-    if (machine->root) {
-        need("OMPI_ALLOW_RUN_AS_ROOT", "1");
-        need("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-        need("PRTE_ALLOW_RUN_AS_ROOT", "1");
-        need("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    }
-    if (!machine->ssh) { /* never run on one machine, but looked for */
-        need("OMPI_MCA_plm_rsh_agent", "/bin/false");
-        need("PRTE_MCA_plm_ssh_agent", "/bin/false");
-    }
-    if (!machine->single_copy)
-        need("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
-    if (machine->batch)
-        return;
-    /* How many engines is the user's decision, rank 0 sleeps, and more may
-     * join later. Binding would put two clusters of one machine on the same
-     * cores. */
-    need("OMPI_MCA_rmaps_base_oversubscribe", "1");
-    need("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe");
-    need("OMPI_MCA_hwloc_base_binding_policy", "none");
-    need("PRTE_MCA_hwloc_default_binding_policy", "none");
+    struct ipmpi_setting settings[IPMPI_SETTINGS_MOST];
+    const size_t n = ipmpi_machine_settings(machine, settings);
+
+    for (size_t i = 0; i < n; i++)
+        setenv(settings[i].name, settings[i].value, 0);
 }
 
 bool ipmpi_machine_in_path(const char *name, char path_out[PATH_MAX])

@@ -19,7 +19,18 @@ struct ipmpi_machine {
 
 void ipmpi_machine_look(struct ipmpi_machine *machine_out);
 
-/* Sets what the machine needs and the user has not set. */
+/* A variable that mpirun reads. */
+struct ipmpi_setting {
+    const char *name, *value; /* static */
+};
+enum { IPMPI_SETTINGS_MOST = 16 };
+
+/* What the machine needs and the user has not set; how many. */
+size_t
+ipmpi_machine_settings(const struct ipmpi_machine *machine,
+                       struct ipmpi_setting settings_out[IPMPI_SETTINGS_MOST]);
+
+/* Puts these settings into this process's environment. */
 void ipmpi_machine_prepare(const struct ipmpi_machine *machine);
 
 /* Finds a program of ours: beside this one, or in PATH. False: not found, and

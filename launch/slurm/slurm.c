@@ -8,32 +8,21 @@
 #include <unistd.h>
 
 #include "launch/machine/run_program.h"
+#include "launch/machine/shell.h"
 #include "launch/verb.h"
 
 enum { SLURM_MS = 30 * 1000 };
-
-void ipmpi_slurm_quote(const char *word, FILE *out)
-{
-    fputc('\'', out);
-    for (; *word != '\0'; word++) {
-        if (*word == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*word, out);
-    }
-    fputc('\'', out);
-}
 
 static void write_command(const struct ipmpi_slurm_job *job, FILE *out)
 {
     fputs(job->mpirun ? "mpirun " : "srun --mpi=pmix --kill-on-bad-exit=0 ",
           out);
-    ipmpi_slurm_quote(job->engine, out);
+    ipmpi_shell_quote(job->engine, out);
     fputs(" --profile-dir=\"$profile\" --cluster-id=\"$id\" \\\n    --ip='*'",
           out);
     for (char *const *arg = job->engine_args; arg != NULL && *arg; arg++) {
         fputc(' ', out);
-        ipmpi_slurm_quote(*arg, out);
+        ipmpi_shell_quote(*arg, out);
     }
     fputs(" &\n", out);
 }
@@ -46,13 +35,13 @@ void ipmpi_slurm_write(const struct ipmpi_slurm_job *job, FILE *out)
         fprintf(out, "#SBATCH %s\n", *option);
     fputs("umask 077\nid=", out);
     if (job->cluster_id[0] != '\0')
-        ipmpi_slurm_quote(job->cluster_id, out);
+        ipmpi_shell_quote(job->cluster_id, out);
     else
         fputs("slurm-$SLURM_JOB_ID", out);
     fputs("\nprofile=", out);
-    ipmpi_slurm_quote(job->profile_dir, out);
+    ipmpi_shell_quote(job->profile_dir, out);
     fputs("\nstop() {\n    ", out);
-    ipmpi_slurm_quote(job->ipmpi, out);
+    ipmpi_shell_quote(job->ipmpi, out);
     fputs(" stop --profile-dir \"$profile\" --cluster-id \"$id\"\n}\n", out);
     fputs("end() {\n    echo \"$(date +%T) $1: the cluster ends\"\n    stop\n"
           "}\n"

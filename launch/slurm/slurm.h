@@ -22,9 +22,6 @@ struct ipmpi_slurm_job {
  * leaves it in the connection files. */
 void ipmpi_slurm_write(const struct ipmpi_slurm_job *job, FILE *out);
 
-/* Writes a word as the shell reads it back. */
-void ipmpi_slurm_quote(const char *word, FILE *out);
-
 /* Gives the script to sbatch; 0 and the job's number as text, or an exit
  * status of enum ipmpi_exit after sbatch's own words on stderr. */
 int ipmpi_slurm_submit(const struct ipmpi_slurm_job *job, char *id_out,
