@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,24 @@ int ipmpi_paths_find(const struct ipmpi_where *where,
     return err;
 }
 
+bool ipmpi_paths_find_for(const char *verb, const struct ipmpi_where *where,
+                          struct ipmpi_paths *paths_out)
+{
+    const char *id = from_env(where->cluster_id, "IPP_CLUSTER_ID");
+    const int err = ipmpi_paths_find(where, paths_out);
+
+    if (err == 0)
+        return true;
+    if (id != NULL && strchr(id, '/') != NULL)
+        fprintf(stderr, "%s: a cluster id has no slash: %s\n", verb, id);
+    else
+        fprintf(stderr,
+                "%s: no home directory to look for profiles in; give "
+                "--profile-dir, or set IPYTHONDIR\n",
+                verb);
+    return false;
+}
+
 void ipmpi_paths_clear(struct ipmpi_paths *paths)
 {
     free(paths->profile_dir);
@@ -190,6 +209,12 @@ void ipmpi_holder_read(const struct ipmpi_paths *paths,
     holder.here = strcmp(host, holder.host) == 0;
     close(fd);
     *holder_out = holder;
+}
+
+bool ipmpi_holder_died(const struct ipmpi_holder *holder)
+{
+    return !holder->held && holder->here && holder->pid > 0 &&
+           kill(holder->pid, 0) != 0 && errno == ESRCH;
 }
 
 json_t *ipmpi_where_load(const char *path)

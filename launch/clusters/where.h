@@ -28,6 +28,10 @@ struct ipmpi_paths {
  * IPMPI_EINVAL: no home directory, or an id with a slash. */
 int ipmpi_paths_find(const struct ipmpi_where *where,
                      struct ipmpi_paths *paths_out);
+/* The same for a verb ("ipmpi stop"): false after it said on stderr what is
+ * wrong. */
+bool ipmpi_paths_find_for(const char *verb, const struct ipmpi_where *where,
+                          struct ipmpi_paths *paths_out);
 /* The same for a known profile directory (absolute). */
 int ipmpi_paths_make(const char *profile_dir, const char *cluster_id,
                      struct ipmpi_paths *paths_out);
@@ -46,6 +50,8 @@ struct ipmpi_holder {
 };
 void ipmpi_holder_read(const struct ipmpi_paths *paths,
                        struct ipmpi_holder *holder_out);
+/* Whether a cluster of this machine held it and died: nobody will answer. */
+bool ipmpi_holder_died(const struct ipmpi_holder *holder);
 
 /* A JSON object in a file; NULL if there is none or it is not one. The caller
  * has the reference. */
