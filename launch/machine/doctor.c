@@ -16,9 +16,10 @@ static const struct check {
     {"programs", ipmpi_check_programs}, {"mpirun", ipmpi_check_mpirun},
     {"ssh", ipmpi_check_ssh},           {"large messages", ipmpi_check_copy},
     {"hwloc", ipmpi_check_hwloc},       {"python", ipmpi_check_python},
-    {"packages", ipmpi_check_packages}, {"ports", ipmpi_check_ports},
-    {"/dev/shm", ipmpi_check_shm},      {"/tmp", ipmpi_check_tmp},
-    {"profile", ipmpi_check_profile},   {"cpus", ipmpi_check_cpus},
+    {"packages", ipmpi_check_packages}, {"mpi4py", ipmpi_check_mpi4py},
+    {"ports", ipmpi_check_ports},       {"/dev/shm", ipmpi_check_shm},
+    {"/tmp", ipmpi_check_tmp},          {"profile", ipmpi_check_profile},
+    {"cpus", ipmpi_check_cpus},
 };
 
 struct doctor {
@@ -39,15 +40,18 @@ static const struct argp_option table[] = {
 static error_t on_option(int key, char *value, struct argp_state *state)
 {
     struct doctor *doctor = state->input;
+    char *end;
+    long engines;
 
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &doctor->where;
         return 0;
     case 'n':
-        doctor->engines = atoi(value);
-        if (doctor->engines < 1)
+        engines = strtol(value, &end, 10);
+        if (end == value || *end != '\0' || engines < 1 || engines > 1 << 20)
             argp_error(state, "-n: %s is not a number of engines", value);
+        doctor->engines = (int)engines;
         return 0;
     case KEY_PYTHON:
         doctor->python = value;
@@ -63,9 +67,10 @@ static error_t on_option(int key, char *value, struct argp_state *state)
 static const char doc[] =
     "Checks what a cluster needs on this machine, and says what to do about "
     "what is missing.\v"
-    "Exit status: 0 if a cluster can run (there may be warnings); 1 if not.";
+    "Exit status: 0 if a cluster can run (there may be warnings); 1 if not; 64 "
+    "wrong use.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
-static const struct argp parser = {table, on_option, "", doc, children, 0, 0};
+static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
 
 static const char *const words[] = {"ok", "warning", "broken"};
 
@@ -123,13 +128,13 @@ static int examine(const struct doctor *doctor,
 
 int ipmpi_verb_doctor(int argc, char **argv)
 {
-    struct doctor doctor = {.python = "python3"};
+    struct doctor doctor = {0};
     struct ipmpi_machine machine;
     struct ipmpi_paths paths;
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &doctor);
-    if (ipmpi_paths_find(&doctor.where, &paths) != 0)
+    if (!ipmpi_paths_find_for(argv[0], &doctor.where, &paths))
         return IPMPI_EXIT_USAGE;
     ipmpi_machine_look(&machine);
     ipmpi_machine_prepare(&machine);

@@ -71,7 +71,7 @@ static const char *first_line(char *text)
 void ipmpi_check_mpirun(const struct ipmpi_patient *patient,
                         struct ipmpi_finding *finding)
 {
-    char path[PATH_MAX], version[256] = "", output[2048];
+    char path[PATH_MAX], program[PATH_MAX], version[256] = "", output[2048];
     int status;
 
     (void)patient;
@@ -88,19 +88,21 @@ void ipmpi_check_mpirun(const struct ipmpi_patient *patient,
             "%s is another MPI: %.100s", path, first_line(version));
         return;
     }
-    status = ipmpi_run_program(
-        (char *const[]){path, (char *)"-np", (char *)"2", (char *)"true", NULL},
-        MPIRUN_MS, output, sizeof(output));
+    ipmpi_machine_program("ipmpi-engine", program);
+    status =
+        ipmpi_run_program((char *const[]){path, (char *)"-np", (char *)"2",
+                                          program, (char *)"--version", NULL},
+                          MPIRUN_MS, output, sizeof(output));
     if (status == 0)
         say(finding, IPMPI_GOOD, "", "%s, %s", first_line(version), path);
     else if (status == IPMPI_ETIMEOUT)
         say(finding, IPMPI_BROKEN,
             "a firewall or a dead network interface can be the reason; try "
             "OMPI_MCA_oob_tcp_if_include=lo",
-            "`mpirun -np 2 true` does not come back");
+            "`mpirun -np 2 %s --version` does not come back", program);
     else
         say(finding, IPMPI_BROKEN, "run it by hand and read all it says",
-            "`mpirun -np 2 true` ends with %d: %.300s", status,
+            "`mpirun -np 2 %s --version` ends with %d: %.200s", program, status,
             first_line(output));
 }
 
@@ -208,21 +210,36 @@ void ipmpi_check_tmp(const struct ipmpi_patient *patient,
         say(finding, IPMPI_GOOD, "", "%s is writable", tmp);
 }
 
+/* The path, or what there is of it. */
+static void find_existing(const char *path, char there_out[PATH_MAX])
+{
+    char *slash;
+
+    snprintf(there_out, PATH_MAX, "%s", path);
+    while (access(there_out, F_OK) != 0 &&
+           (slash = strrchr(there_out, '/')) != NULL && slash != there_out)
+        *slash = '\0';
+    if (access(there_out, F_OK) != 0)
+        snprintf(there_out, PATH_MAX, "/");
+}
+
 void ipmpi_check_profile(const struct ipmpi_patient *patient,
                          struct ipmpi_finding *finding)
 {
     const char *dir = patient->paths->profile_dir;
     struct ipmpi_holder holder;
     struct stat info;
-    char path[PATH_MAX];
+    char path[PATH_MAX], there[PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/security", dir);
+    find_existing(dir, there);
     ipmpi_holder_read(patient->paths, &holder);
-    if (access(dir, F_OK) != 0)
+    if (access(there, W_OK | X_OK) != 0)
+        say(finding, IPMPI_BROKEN,
+            "chown it, or choose another --profile-dir or --ipython-dir",
+            "cannot write %s: %s", there, strerror(errno));
+    else if (strcmp(there, dir) != 0)
         say(finding, IPMPI_GOOD, "", "%s will be made", dir);
-    else if (access(dir, W_OK | X_OK) != 0)
-        say(finding, IPMPI_BROKEN, "chown it, or choose another --profile",
-            "cannot write %s: %s", dir, strerror(errno));
     else if (stat(path, &info) == 0 && (info.st_mode & 077) != 0)
         say(finding, IPMPI_WARNING, "chmod 700 it: it holds clusters' keys",
             "others may look into %s", path);
