@@ -66,22 +66,29 @@ static int run(const struct verb *verb, int argc, char **argv)
     return verb->run(argc, argv);
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(word, *words) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
+    static const char *const helps[] = {"help", "--help", "-h", "-?", NULL};
+    static const char *const versions[] = {"version", "--version", "-V", NULL};
+
     argp_program_version = "ipmpi " IPMPI_VERSION;
     argp_err_exit_status = IPMPI_EXIT_USAGE;
-    if (argc < 2 || strcmp(argv[1], "help") == 0 ||
-        strcmp(argv[1], "--help") == 0) {
-        if (argc == 3) { /* ipmpi help VERB */
-            char *args[] = {NULL, "--help", NULL};
-
-            for (size_t i = 0; i < NVERBS; i++)
-                if (strcmp(argv[2], verbs[i].name) == 0)
-                    return run(&verbs[i], 2, args);
-        }
-        return help();
+    if (argc < 2 || is_one_of(argv[1], helps)) {
+        if (argc < 3)
+            return help();
+        argv[1] = argv[2]; /* help VERB is VERB --help */
+        argv[2] = (char *)"--help";
+        argc = 3;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (is_one_of(argv[1], versions)) {
         puts(argp_program_version);
         return IPMPI_EXIT_OK;
     }

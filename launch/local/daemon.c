@@ -7,64 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "launch/clusters/ask.h"
+#include "launch/local/cluster_file.h"
+#include "launch/local/daemon_log.h"
 #include "launch/verb.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 
-enum { PAUSE_US = 50 * 1000, ASK_MS = 1000, TAIL_BYTES = 8000, END_MS = 5000 };
-
-/* --- the log ------------------------------------------------------------- */
-
-static void make_parents(const char *path)
-{
-    char *copy = strdup(path);
-
-    for (char *p = copy != NULL ? strchr(copy + 1, '/') : NULL; p != NULL;
-         p = strchr(p + 1, '/')) {
-        *p = '\0';
-        mkdir(copy, 0777);
-        *p = '/';
-    }
-    free(copy);
-}
-
-/* A fresh log; the one before it is kept as .1. */
-static int open_log(const char *path)
-{
-    char *old = NULL;
-    int fd;
-
-    make_parents(path);
-    if (asprintf(&old, "%s.1", path) >= 0)
-        rename(path, old);
-    free(old);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0)
-        fprintf(stderr, "ipmpi start: cannot write %s: %s\n", path,
-                strerror(errno));
-    return fd;
-}
-
-static void show_tail(const char *path)
-{
-    FILE *log = fopen(path, "r");
-    char line[1024];
-
-    if (log == NULL)
-        return;
-    if (fseek(log, -TAIL_BYTES, SEEK_END) == 0)
-        (void)fgets(line, sizeof(line), log); /* a part of a line */
-    else
-        rewind(log);
-    while (fgets(line, sizeof(line), log) != NULL)
-        fputs(line, stderr);
-    fclose(log);
-}
+enum { PAUSE_US = 50 * 1000, ASK_MS = 1000, END_MS = 5000 };
 
 /* --- the job ------------------------------------------------------------- */
 
@@ -118,21 +71,49 @@ static size_t count_ready(const json_t *status)
     return n;
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void on_end_signal(int number)
+{
+    told_to_end = number;
+}
+
+/* The pause between two looks ends early when such a signal comes. */
+static void listen_to_end_signals(void)
+{
+    const struct sigaction action = {.sa_handler = on_end_signal};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+/* Whether the cluster that has the name is of our job, and not one that was
+ * started by other means in this very moment. */
+static bool is_ours(const struct ipmpi_paths *paths, pid_t job)
+{
+    struct ipmpi_holder holder;
+
+    ipmpi_holder_read(paths, &holder);
+    return holder.held && (!holder.here || getsid(holder.pid) == job);
+}
+
 /* 0, IPMPI_EDEAD with the wait status, IPMPI_ETIMEOUT with how many engines
- * there were. */
+ * there were, IPMPI_ESTATE when a signal said that it is enough. */
 static int wait_ready(const struct ipmpi_paths *paths, pid_t pid, int engines,
                       int wait_s, int *detail_out)
 {
     const int64_t end_us = ipmpi_clock_now_us() + wait_s * 1000000LL;
-    struct ipmpi_holder holder;
     json_t *status;
 
     *detail_out = 0;
     for (;;) {
         if (has_ended(pid, detail_out))
             return IPMPI_EDEAD;
-        ipmpi_holder_read(paths, &holder); /* the file may be an older one's */
-        if (holder.held && ipmpi_ask_status(paths, ASK_MS, &status) == 0) {
+        if (told_to_end != 0)
+            return IPMPI_ESTATE;
+        if (is_ours(paths, pid) &&
+            ipmpi_ask_status(paths, ASK_MS, &status) == 0) {
             *detail_out = (int)count_ready(status);
             json_decref(status);
             if (*detail_out >= engines)
@@ -144,59 +125,13 @@ static int wait_ready(const struct ipmpi_paths *paths, pid_t pid, int engines,
     }
 }
 
-/* --- the cluster file ---------------------------------------------------- */
-
-static json_t *state_of(const struct ipmpi_paths *paths, pid_t pid)
-{
-    return json_pack("{s:s,s:s,s:s,s:i,s:s}", "profile_dir", paths->profile_dir,
-                     "cluster_id", paths->cluster_id, "state", "running", "pid",
-                     (int)pid, "output_file", paths->log_file);
-}
-
-static json_t *sets_of(const struct ipmpi_paths *paths, int engines)
-{
-    json_t *ids = json_array();
-
-    for (int id = 0; id < engines; id++)
-        json_array_append_new(ids, json_integer(id));
-    return json_pack("{s:{s:s,s:s,s:s,s:i,s:o,s:s}}", "0", "profile_dir",
-                     paths->profile_dir, "cluster_id", paths->cluster_id,
-                     "state", "running", "n", engines, "engine_ids", ids,
-                     "output_file", paths->log_file);
-}
-
-/* As ipyparallel.Cluster writes it: compat 12.3. */
-static void write_cluster_file(const struct ipmpi_paths *paths, pid_t pid,
-                               int engines)
-{
-    json_t *file = json_pack(
-        "{s:{s:s,s:[],s:s,s:s,s:f,s:i,s:s,s:s},s:{s:s,s:o},s:{s:s,s:o}}",
-        "cluster", "cluster_id", paths->cluster_id, "controller_args",
-        "controller_ip", "", "controller_location", "", "delay", 1.0, "n",
-        engines, "profile_dir", paths->profile_dir, "class",
-        "ipyparallel.cluster.cluster.Cluster", "controller", "class", "ipmpi",
-        "state", state_of(paths, pid), "engines", "class", "ipmpi", "sets",
-        sets_of(paths, engines));
-    const mode_t mask = umask(077);
-
-    if (file == NULL || json_dump_file(file, paths->cluster_file, 0) != 0)
-        fprintf(stderr,
-                "ipmpi start: cannot write %s; ipcluster will not list this "
-                "cluster\n",
-                paths->cluster_file);
-    umask(mask);
-    json_decref(file);
-}
-
 /* --- the verb's half ----------------------------------------------------- */
 
-static int tell_failure(const struct ipmpi_paths *paths, pid_t pid, int err,
-                        int detail, int engines, int wait_s)
+static void tell_failure(const struct ipmpi_paths *paths, int err, int detail,
+                         int engines, int wait_s)
 {
-    if (err == IPMPI_ETIMEOUT)
-        end_job(pid);
     fprintf(stderr, "--- the job's output (%s):\n", paths->log_file);
-    show_tail(paths->log_file);
+    ipmpi_daemon_log_show_tail(paths->log_file);
     fputs("---\n", stderr);
     if (err == IPMPI_ETIMEOUT)
         fprintf(stderr,
@@ -211,29 +146,54 @@ static int tell_failure(const struct ipmpi_paths *paths, pid_t pid, int err,
                 "ipmpi start: the job ended with status %d while it started; "
                 "`ipmpi doctor` looks for reasons\n",
                 WEXITSTATUS(detail));
+}
+
+static int finish(const struct ipmpi_paths *paths, pid_t pid, int engines)
+{
+    if (!ipmpi_cluster_file_write(paths, pid, engines))
+        fprintf(stderr,
+                "ipmpi start: cannot write %s; ipcluster will not list this "
+                "cluster\n",
+                paths->cluster_file);
+    printf("cluster ready: %d engine%s (%s)\n", engines,
+           engines == 1 ? "" : "s", ipmpi_paths_name(paths));
+    return IPMPI_EXIT_OK;
+}
+
+static int start_and_wait(const struct ipmpi_paths *paths, char **argv,
+                          int engines, int wait_s, int log_fd)
+{
+    int detail, err;
+    pid_t pid;
+
+    listen_to_end_signals();
+    pid = spawn(argv, log_fd);
+    if (pid < 0) {
+        fprintf(stderr, "ipmpi start: fork: %s\n", strerror(errno));
+        return IPMPI_EXIT_FAILED;
+    }
+    err = wait_ready(paths, pid, engines, wait_s, &detail);
+    if (err == 0)
+        return finish(paths, pid, engines);
+    if (err != IPMPI_EDEAD)
+        end_job(pid);
+    if (err == IPMPI_ESTATE) {
+        fputs("ipmpi start: told to stop; the job was ended\n", stderr);
+        return 128 + told_to_end;
+    }
+    tell_failure(paths, err, detail, engines, wait_s);
     return IPMPI_EXIT_FAILED;
 }
 
 int ipmpi_daemon_start(const struct ipmpi_paths *paths, char **argv,
                        int engines, int wait_s)
 {
-    const int log_fd = open_log(paths->log_file);
-    int detail, err;
-    pid_t pid;
+    struct ipmpi_daemon_log log;
+    int status;
 
-    if (log_fd < 0)
+    if (!ipmpi_daemon_log_open(paths->log_file, &log))
         return IPMPI_EXIT_FAILED;
-    pid = spawn(argv, log_fd);
-    close(log_fd);
-    if (pid < 0) {
-        fprintf(stderr, "ipmpi start: fork: %s\n", strerror(errno));
-        return IPMPI_EXIT_FAILED;
-    }
-    err = wait_ready(paths, pid, engines, wait_s, &detail);
-    if (err != 0)
-        return tell_failure(paths, pid, err, detail, engines, wait_s);
-    write_cluster_file(paths, pid, engines);
-    printf("cluster ready: %d engines (%s)\n", engines,
-           ipmpi_paths_name(paths));
-    return IPMPI_EXIT_OK;
+    status = start_and_wait(paths, argv, engines, wait_s, log.fd);
+    ipmpi_daemon_log_close(&log);
+    return status;
 }

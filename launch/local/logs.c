@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "launch/verb.h"
 #include "launch/clusters/where.h"
+#include "launch/local/cluster_file.h"
+#include "launch/verb.h"
 
 enum { PAUSE_US = 200 * 1000, CHUNK = 65536 };
 
@@ -53,22 +55,7 @@ static const char doc[] =
     "by ipyparallel's launchers, also after its end.\v"
     "Exit status: 0; 1 it cannot be read; 72 there is none.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
-static const struct argp parser = {table, on_option, "", doc, children, 0, 0};
-
-/* The log that the cluster file names, else the one that we write. */
-static char *find_log(const struct ipmpi_paths *paths)
-{
-    json_t *file = ipmpi_where_load(paths->cluster_file);
-    const json_t *state =
-        json_object_get(json_object_get(file, "controller"), "state");
-    const char *named =
-        json_string_value(json_object_get(state, "output_file"));
-    char *path = strdup(
-        named != NULL && access(named, R_OK) == 0 ? named : paths->log_file);
-
-    json_decref(file);
-    return path;
-}
+static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
 
 /* Moves to the start of the last `lines` lines. */
 static void seek_lines(FILE *log, long lines)
@@ -99,6 +86,17 @@ static void copy(FILE *log)
     clearerr(log);
 }
 
+/* Was the log last written to before the lock was taken? */
+static bool is_older(const char *log, const char *lock)
+{
+    struct stat one, other;
+
+    return stat(log, &one) == 0 && stat(lock, &other) == 0 &&
+           (one.st_mtim.tv_sec < other.st_mtim.tv_sec ||
+            (one.st_mtim.tv_sec == other.st_mtim.tv_sec &&
+             one.st_mtim.tv_nsec < other.st_mtim.tv_nsec));
+}
+
 static int show(const struct logs *logs, const struct ipmpi_paths *paths,
                 const char *path)
 {
@@ -112,10 +110,14 @@ static int show(const struct logs *logs, const struct ipmpi_paths *paths,
                                 : strerror(errno));
         return errno == ENOENT ? IPMPI_EXIT_NO_CLUSTER : IPMPI_EXIT_FAILED;
     }
+    ipmpi_holder_read(paths, &holder);
+    if (holder.held && is_older(path, paths->lock_file))
+        fputs("ipmpi logs: this is of an earlier cluster; the one that runs "
+              "now writes to its terminal\n",
+              stderr);
     if (logs->lines >= 0)
         seek_lines(log, logs->lines);
     copy(log);
-    ipmpi_holder_read(paths, &holder);
     while (logs->follow && holder.held && !ferror(stdout)) {
         usleep(PAUSE_US);
         ipmpi_holder_read(paths, &holder);
@@ -133,9 +135,11 @@ int ipmpi_verb_logs(int argc, char **argv)
     int status = IPMPI_EXIT_FAILED;
 
     argp_parse(&parser, argc, argv, 0, NULL, &logs);
-    if (ipmpi_paths_find(&logs.where, &paths) != 0)
+    if (!ipmpi_paths_find_for(argv[0], &logs.where, &paths))
         return IPMPI_EXIT_USAGE;
-    path = find_log(&paths);
+    path = ipmpi_cluster_file_log(&paths);
+    if (path == NULL) /* of a batch job, or of a daemon that is gone */
+        path = strdup(paths.log_file);
     if (path != NULL && logs.path)
         status = puts(path) >= 0 ? IPMPI_EXIT_OK : IPMPI_EXIT_FAILED;
     else if (path != NULL)

@@ -10,6 +10,7 @@
 
 #include "launch/local/daemon.h"
 #include "launch/machine/machine.h"
+#include "launch/machine/shell.h"
 #include "launch/verb.h"
 #include "launch/clusters/where.h"
 #include "runtime/base/error.h"
@@ -76,7 +77,12 @@ static error_t on_option(int key, char *value, struct argp_state *state)
     case KEY_DRY:
         start->dry = true;
         return 0;
-    case ARGP_KEY_ARGS: /* only after "--" */
+    case ARGP_KEY_ARGS:
+        if (state->quoted == 0 || state->next > state->quoted)
+            argp_error(state,
+                       "%s: -n tells how many engines; what is meant "
+                       "for ipmpi-engine follows --",
+                       state->argv[state->next]);
         start->more = state->argv + state->next;
         return 0;
     default:
@@ -91,8 +97,9 @@ static const char doc[] =
     "it\n"
     "  ipmpi start -n 4 -- --db sqlite  options for ipmpi-engine after --\n\n"
     "Then, in Python: import ipyparallel as ipp; rc = ipp.Client()\n\n"
-    "Exit status: 0 the cluster runs, or has been shut down; 1 it did not "
-    "start, or ended otherwise; 64 wrong use.";
+    "Exit status: 0 the cluster runs (--daemon), or was shut down; 1 it did "
+    "not start; 64 wrong use; in the foreground else that of mpirun: 2 a wrong "
+    "option after --, 3 no Python fit for engines.";
 
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
 static const struct argp parser = {
@@ -182,18 +189,27 @@ static bool is_taken(const struct ipmpi_paths *paths)
     return holder.held;
 }
 
-static int show(char *const *argv)
+/* A line that does the same in a shell. */
+static int show(const struct ipmpi_machine *machine, char *const *argv)
 {
-    for (; *argv != NULL; argv++)
-        printf("%s%s", *argv, argv[1] != NULL ? " " : "\n");
+    struct ipmpi_setting settings[IPMPI_SETTINGS_MOST];
+    const size_t n = ipmpi_machine_settings(machine, settings);
+
+    for (size_t i = 0; i < n; i++)
+        printf("%s=%s ", settings[i].name, settings[i].value);
+    for (; *argv != NULL; argv++) {
+        ipmpi_shell_quote(*argv, stdout);
+        putchar(argv[1] != NULL ? ' ' : '\n');
+    }
     return IPMPI_EXIT_OK;
 }
 
 static int run(const struct start *start, const struct ipmpi_paths *paths,
-               char **argv)
+               const struct ipmpi_machine *machine, char **argv)
 {
     if (start->dry)
-        return show(argv);
+        return show(machine, argv);
+    ipmpi_machine_prepare(machine);
     if (is_taken(paths))
         return IPMPI_EXIT_FAILED;
     if (start->daemon)
@@ -210,21 +226,16 @@ int ipmpi_verb_start(int argc, char **argv)
     struct command command = {0};
     struct ipmpi_machine machine;
     struct ipmpi_paths paths;
-    int err, status = IPMPI_EXIT_FAILED;
+    int status = IPMPI_EXIT_FAILED;
 
     argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &start);
-    err = ipmpi_paths_find(&start.where, &paths);
-    if (err != 0) {
-        fprintf(stderr, "ipmpi start: no profile directory: %s\n",
-                ipmpi_strerror(err));
+    if (!ipmpi_paths_find_for(argv[0], &start.where, &paths))
         return IPMPI_EXIT_USAGE;
-    }
     ipmpi_machine_look(&machine);
-    ipmpi_machine_prepare(&machine);
     if (start.engines < 0)
         start.engines = (int)machine.cpus;
     if (find_programs(&command) && build(&start, &paths, &command) == 0)
-        status = run(&start, &paths, command.argv);
+        status = run(&start, &paths, &machine, command.argv);
     command_clear(&command);
     ipmpi_paths_clear(&paths);
     return status;
