@@ -13,8 +13,9 @@
 
 #include "launch/clusters/ask.h"
 #include "launch/clusters/profiles.h"
-#include "launch/verb.h"
 #include "launch/clusters/where.h"
+#include "launch/local/process.h"
+#include "launch/verb.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 
@@ -48,42 +49,14 @@ static error_t on_option(int key, char *value, struct argp_state *state)
 }
 
 static const char doc[] =
-    "Stops a cluster, however it was started.\v"
-    "Exit status: 0 it has ended; 1 it did not end; 72 there was none.";
+    "Stops a cluster, however it was started: asks it to leave, which tells "
+    "its clients; on this machine insists after 5 seconds, by TERM and then "
+    "KILL.\v"
+    "Files that a cluster left when it was killed are removed.\n\n"
+    "Exit status: 0 it has ended; 1 it did not end; 72 there was none (with "
+    "--all: 0); 64 wrong use.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
-static const struct argp parser = {table, on_option, "", doc, children, 0, 0};
-
-static bool is_launcher(pid_t pid)
-{
-    static const char *const names[] = {"mpirun", "mpiexec", "orterun",
-                                        "prterun", "srun"};
-    char path[64], name[32] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    file = fopen(path, "r");
-    if (file == NULL)
-        return false;
-    if (fscanf(file, "%31s", name) != 1)
-        name[0] = '\0';
-    fclose(file);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-/* mpirun's pid, if the cluster file tells one that is still an mpirun. */
-static pid_t find_mpirun(const struct ipmpi_paths *paths)
-{
-    json_t *file = ipmpi_where_load(paths->cluster_file);
-    const json_t *state =
-        json_object_get(json_object_get(file, "controller"), "state");
-    const pid_t pid = (pid_t)json_integer_value(json_object_get(state, "pid"));
-
-    json_decref(file);
-    return pid > 1 && is_launcher(pid) ? pid : 0;
-}
+static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
 
 /* Until the name is free and the process, if there is one here, is gone. */
 static bool wait_end(const struct ipmpi_paths *paths, pid_t pid, int wait_ms)
@@ -93,7 +66,7 @@ static bool wait_end(const struct ipmpi_paths *paths, pid_t pid, int wait_ms)
 
     for (;;) {
         ipmpi_holder_read(paths, &holder);
-        if (!holder.held && (pid == 0 || kill(pid, 0) != 0))
+        if (!holder.held && (pid == 0 || !ipmpi_process_lives(pid)))
             return true;
         if (ipmpi_clock_now_us() > end_us)
             return false;
@@ -115,17 +88,33 @@ static bool insist(const struct ipmpi_paths *paths, pid_t pid, bool here)
     return false;
 }
 
-/* What a cluster that was killed could not tidy up. */
-static void tidy(const struct ipmpi_paths *paths)
+/* What a cluster that was killed could not tidy up; whether there was any. */
+static bool tidy(const struct ipmpi_paths *paths)
 {
     struct ipmpi_holder holder;
+    bool any;
 
     ipmpi_holder_read(paths, &holder);
     if (holder.held)
-        return;
-    unlink(paths->client_file);
-    unlink(paths->engine_file);
-    unlink(paths->cluster_file);
+        return false;
+    any = unlink(paths->client_file) == 0;
+    any |= unlink(paths->engine_file) == 0;
+    any |= unlink(paths->cluster_file) == 0;
+    any |= unlink(paths->lock_file) == 0;
+    return any;
+}
+
+/* One that died on this machine leaves its lock file. Of another machine
+ * nobody can be sure here: its locks may not reach us. */
+static int say_none(const struct ipmpi_paths *paths,
+                    const struct ipmpi_holder *last)
+{
+    const bool left = last->here && tidy(paths);
+
+    fprintf(stderr, "ipmpi stop: no cluster runs (%s)%s\n",
+            ipmpi_paths_name(paths),
+            left ? "; removed the files of one that died" : "");
+    return IPMPI_EXIT_NO_CLUSTER;
 }
 
 static int stop_one(const struct ipmpi_paths *paths)
@@ -135,20 +124,16 @@ static int stop_one(const struct ipmpi_paths *paths)
     int err;
 
     ipmpi_holder_read(paths, &holder);
-    mpirun = find_mpirun(paths);
+    mpirun = holder.held && holder.here ? ipmpi_process_mpirun(holder.pid) : 0;
     err = ipmpi_ask_shutdown(paths, ASK_MS);
-    if (!holder.held && err != 0) {
-        fprintf(stderr, "ipmpi stop: no cluster runs (%s)\n",
-                ipmpi_paths_name(paths));
-        return IPMPI_EXIT_NO_CLUSTER;
-    }
+    if (!holder.held && err != 0)
+        return say_none(paths, &holder);
     if (!(err == 0 && wait_end(paths, mpirun, WAIT_MS)) &&
         !insist(paths, mpirun != 0 ? mpirun : holder.pid, holder.here)) {
         fprintf(stderr, "ipmpi stop: the cluster (%s) on %s did not end: %s\n",
                 ipmpi_paths_name(paths), holder.host,
                 err != 0 ? ipmpi_strerror(err)
-                         : "it was asked, and still "
-                           "holds its lock");
+                         : "it was asked, and still holds its lock");
         return IPMPI_EXIT_FAILED;
     }
     tidy(paths);
@@ -169,6 +154,8 @@ static int stop_all(const struct ipmpi_where *where)
         ipmpi_holder_read(&profiles.at[i], &holder);
         if (holder.held && stop_one(&profiles.at[i]) != IPMPI_EXIT_OK)
             status = IPMPI_EXIT_FAILED;
+        else if (!holder.held && holder.here)
+            tidy(&profiles.at[i]);
     }
     ipmpi_profiles_clear(&profiles);
     return status;
@@ -183,7 +170,7 @@ int ipmpi_verb_stop(int argc, char **argv)
     argp_parse(&parser, argc, argv, 0, NULL, &stop);
     if (stop.all)
         return stop_all(&stop.where);
-    if (ipmpi_paths_find(&stop.where, &paths) != 0)
+    if (!ipmpi_paths_find_for(argv[0], &stop.where, &paths))
         return IPMPI_EXIT_USAGE;
     status = stop_one(&paths);
     ipmpi_paths_clear(&paths);
