@@ -39,11 +39,13 @@ static error_t on_option(int key, char *value, struct argp_state *state)
 
 static const char doc[] =
     "Lists clusters: those of all profiles, or of one.\v"
-    "State: running (it answers), silent (it holds its lock but does not "
-    "answer), dead (only its files are left; `ipmpi stop` and the next start "
-    "remove them).";
+    "State: starting; running (it answers); silent (it holds its lock but does "
+    "not answer); dead (only its files are left; `ipmpi stop` and the next "
+    "start remove them).\n\n"
+    "Exit status: 0, also if there are none; 1 no profiles can be looked for; "
+    "64 wrong use.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
-static const struct argp parser = {table, on_option, "", doc, children, 0, 0};
+static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
 
 /* What is known of one cluster; NULL if there is nothing worth a line. */
 static json_t *look_at(const struct ipmpi_paths *paths)
@@ -55,10 +57,11 @@ static json_t *look_at(const struct ipmpi_paths *paths)
     const char *state = "dead";
 
     ipmpi_holder_read(paths, &holder);
-    if (info != NULL && ipmpi_ask_status(paths, ASK_MS, &status) == 0)
+    if (info != NULL && !ipmpi_holder_died(&holder) &&
+        ipmpi_ask_status(paths, ASK_MS, &status) == 0)
         state = "running";
     else if (holder.held)
-        state = "silent";
+        state = info != NULL ? "silent" : "starting";
     if (info != NULL || holder.held)
         row = json_pack(
             "{s:s,s:s,s:s,s:s,s:i,s:o}", "profile_dir", paths->profile_dir,

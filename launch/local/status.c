@@ -52,31 +52,47 @@ static error_t on_option(int key, char *value, struct argp_state *state)
 static const char doc[] =
     "Shows a cluster's engines by node, their state, what each runs and for "
     "how long, what waits, and memory.\v"
-    "Exit status: 0; 1 it does not answer; 72 there is none.";
+    "Columns: queue counts what was sent to the very engine, tasks what the "
+    "load-balanced scheduler gave it, both with what it runs; completed is "
+    "since it came.\n\n"
+    "Exit status: 0; 1 it does not answer; 72 there is none; 64 wrong use.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
-static const struct argp parser = {table, on_option, "", doc, children, 0, 0};
+static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
 
 static int explain(const struct ipmpi_paths *paths, int err)
+{
+    const char *name = ipmpi_paths_name(paths);
+    struct ipmpi_holder holder;
+
+    ipmpi_holder_read(paths, &holder);
+    if (holder.held && err == IPMPI_ENOENT)
+        fprintf(stderr,
+                "ipmpi status: the cluster (%s) on %s is still starting\n",
+                name, holder.host);
+    else if (holder.held || (err != IPMPI_ENOENT && holder.host[0] == '\0'))
+        fprintf(stderr, "ipmpi status: the cluster (%s): %s\n", name,
+                err == IPMPI_ETIMEOUT ? "no answer in time"
+                                      : ipmpi_strerror(err));
+    else {
+        fprintf(stderr, "ipmpi status: no cluster runs (%s)%s\n", name,
+                err != IPMPI_ENOENT
+                    ? "; one that died left its files, which `ipmpi stop` "
+                      "removes"
+                    : "");
+        return IPMPI_EXIT_NO_CLUSTER;
+    }
+    return IPMPI_EXIT_FAILED;
+}
+
+/* Dead ones are not waited for. */
+static int ask(const struct ipmpi_paths *paths, json_t **answer_out)
 {
     struct ipmpi_holder holder;
 
     ipmpi_holder_read(paths, &holder);
-    if (err == IPMPI_ENOENT && !holder.held) {
-        fprintf(stderr, "ipmpi status: no cluster runs (%s)\n",
-                ipmpi_paths_name(paths));
-        return IPMPI_EXIT_NO_CLUSTER;
-    }
-    if (err == IPMPI_ENOENT)
-        fprintf(stderr,
-                "ipmpi status: the cluster (%s) on %s is still starting\n",
-                ipmpi_paths_name(paths), holder.host);
-    else
-        fprintf(stderr, "ipmpi status: the cluster (%s): %s%s\n",
-                ipmpi_paths_name(paths),
-                err == IPMPI_ETIMEOUT ? "no answer in time"
-                                      : ipmpi_strerror(err),
-                holder.held ? "" : "; nobody holds its lock, so it is dead");
-    return IPMPI_EXIT_FAILED;
+    if (ipmpi_holder_died(&holder))
+        return IPMPI_EDEAD;
+    return ipmpi_ask_status(paths, ASK_MS, answer_out);
 }
 
 static void show_json(const json_t *answer, bool line)
@@ -89,7 +105,7 @@ static int show_once(const struct status *status,
                      const struct ipmpi_paths *paths)
 {
     json_t *answer = NULL;
-    int err = ipmpi_ask_status(paths, ASK_MS, &answer);
+    int err = ask(paths, &answer);
 
     if (err != 0)
         return explain(paths, err);
@@ -112,7 +128,7 @@ int ipmpi_verb_status(int argc, char **argv)
     int code;
 
     argp_parse(&parser, argc, argv, 0, NULL, &status);
-    if (ipmpi_paths_find(&status.where, &paths) != 0)
+    if (!ipmpi_paths_find_for(argv[0], &status.where, &paths))
         return IPMPI_EXIT_USAGE;
     do {
         code = show_once(&status, &paths);

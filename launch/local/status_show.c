@@ -1,8 +1,11 @@
 /* One line for the whole, then the nodes with their engines under them. */
 #include "launch/local/status_show.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LABEL_MOST = 60 }; /* bytes */
 
 const char *ipmpi_status_duration(double s)
 {
@@ -58,6 +61,26 @@ static size_t count_state(const json_t *engines, const char *state)
     return n;
 }
 
+/* Undecided work that no engine has begun. */
+static long long count_waiting(const json_t *status)
+{
+    long long n = count_of(status, "unassigned");
+    const json_t *engine;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "engines"), i, engine)
+    {
+        const json_t *running = json_object_get(engine, "running");
+        /* stock controllers do not tell: the first is taken for begun */
+        const bool begun =
+            running != NULL ? json_is_number(json_object_get(running, "for_s"))
+                            : strcmp(text_of(engine, "state"), "busy") == 0;
+
+        n += count_of(engine, "queue") + count_of(engine, "tasks") - begun;
+    }
+    return n;
+}
+
 static void show_sum(FILE *out, const json_t *status, const char *name)
 {
     const json_t *engines = json_object_get(status, "engines");
@@ -69,7 +92,7 @@ static void show_sum(FILE *out, const json_t *status, const char *name)
             count_state(engines, "busy"));
     if (starting > 0)
         fprintf(out, ", %zu starting", starting);
-    fprintf(out, ", %lld tasks wait", count_of(status, "unassigned"));
+    fprintf(out, ", %lld requests waiting", count_waiting(status));
     if (json_is_number(up))
         fprintf(out, ", up %s", ipmpi_status_duration(json_number_value(up)));
     fputc('\n', out);
@@ -86,12 +109,26 @@ static void show_sum(FILE *out, const json_t *status, const char *name)
     fputc('\n', out);
 }
 
+/* What a client wrote must not drive the terminal. */
+static void show_label(FILE *out, const char *label)
+{
+    fputc('"', out);
+    for (size_t i = 0; label[i] != '\0' && i < LABEL_MOST; i++)
+        fputc((unsigned char)label[i] < ' ' || label[i] == 127 ? '?' : label[i],
+              out);
+    fputc('"', out);
+}
+
 static void show_running(FILE *out, const json_t *running)
 {
     const json_t *for_s = json_object_get(running, "for_s");
 
-    fprintf(out, "  %s %s", text_of(running, "type"),
-            text_of(running, "msg_id"));
+    fprintf(out, "  %s ", text_of(running, "type"));
+    if (json_is_string(json_object_get(running, "label"))) {
+        show_label(out, text_of(running, "label"));
+        fputc(' ', out);
+    }
+    fputs(text_of(running, "msg_id"), out);
     if (json_is_number(for_s))
         fprintf(out, " for %s",
                 ipmpi_status_duration(json_number_value(for_s)));

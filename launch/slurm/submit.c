@@ -176,8 +176,8 @@ static const char doc[] =
     "file system that the nodes share. Two minutes before the time limit, and "
     "at scancel, the cluster ends in good order and its clients are told. "
     "`ipmpi stop --cluster-id slurm-4711` ends it early.\n\n"
-    "Exit status: 0 submitted (with --wait: ready); 1 it did not start; 71 "
-    "Slurm refused.";
+    "Exit status: 0 submitted (with --wait: ready); 1 it did not start; 64 "
+    "wrong use; 71 Slurm refused, or is not there.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
 static const struct argp parser = {
     table, on_option, "slurm [-- OPTION-OF-IPMPI-ENGINE...]", doc, children,
@@ -306,7 +306,7 @@ int ipmpi_verb_submit(int argc, char **argv)
     int status;
 
     argp_parse(&parser, argc, argv, 0, NULL, &submit);
-    if (ipmpi_paths_find(&submit.where, &paths) != 0)
+    if (!ipmpi_paths_find_for(argv[0], &submit.where, &paths))
         return IPMPI_EXIT_USAGE;
     add_default_output(&submit, &paths);
     status = prepare(&submit, &paths);

@@ -44,7 +44,8 @@ static void shows_engines_by_node(void **state)
         "\"rss\": 2097152, \"up_s\": 90}, \"engines\": ["
         "{\"id\": 0, \"host\": \"n1\", \"state\": \"busy\", \"queue\": 1, "
         "\"tasks\": 2, \"completed\": 5, \"rss\": 1048576, \"running\": "
-        "{\"msg_id\": \"m1\", \"type\": \"apply\", \"for_s\": 30}},"
+        "{\"msg_id\": \"m1\", \"type\": \"apply\", \"label\": \"fold\\n3\", "
+        "\"for_s\": 30}},"
         "{\"id\": 1, \"host\": \"n0\", \"state\": \"starting\", \"rss\": "
         "null, \"running\": null}]}",
         0, NULL);
@@ -52,10 +53,10 @@ static void shows_engines_by_node(void **state)
 
     (void)state;
     assert_non_null(strstr(text, "profile p: 2 engines, 1 busy, 1 starting, "
-                                 "3 tasks wait, up 90 s"));
+                                 "5 requests waiting, up 90 s"));
     assert_non_null(strstr(text, "controller: h0, pid 7, memory 2.0 MiB"));
     assert_true(strstr(text, "\nn0\n") < strstr(text, "\nn1\n"));
-    assert_non_null(strstr(text, "apply m1 for 30 s"));
+    assert_non_null(strstr(text, "apply \"fold?3\" m1 for 30 s"));
     free(text);
     json_decref(status);
 }
@@ -68,7 +69,7 @@ static void shows_what_stock_controllers_tell(void **state)
     char *text = shown(status);
 
     (void)state;
-    assert_non_null(strstr(text, "1 engines, 0 busy, 0 tasks wait\n"));
+    assert_non_null(strstr(text, "1 engines, 0 busy, 0 requests waiting\n"));
     assert_non_null(strstr(text, "node unknown"));
     free(text);
     json_decref(status);
