@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import ipyparallel as ipp
+import psutil
 import pytest
 from harness import package, places, processes
 from ipyparallel.cluster.launcher import LauncherError
@@ -58,6 +60,23 @@ def test_stop_engines_leaves_the_controller(place):
         assert rc[:].apply_sync(os.getpid)
     assert processes.wait_gone(place.as_posix(), 5)
     assert not list(place.rglob("ipcontroller*.json"))
+
+
+def test_a_process_that_nobody_reaps_is_gone(place):
+    """As of another process, in a container whose first does not care."""
+    from ipmpi.launchers.local import _wait_gone
+
+    with subprocess.Popen(
+            [sys.executable, "-c", "import subprocess, sys\n"
+             "print(subprocess.Popen(['true']).pid, flush=True)\n"
+             "sys.stdin.read()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        process = psutil.Process(int(parent.stdout.readline()))
+        waiting = threading.Thread(target=_wait_gone, args=[process])
+        waiting.start()
+        waiting.join(10)
+        assert not waiting.is_alive()
+        assert processes.state(process.pid) == "Z"
 
 
 def test_engines_have_arguments_of_their_own(place):

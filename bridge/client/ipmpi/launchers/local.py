@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal as signals
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +19,22 @@ from traitlets import Integer, List, Unicode, default
 
 from ..hub import local_program
 from .base import SECRETS, JobController, on_loop, run_blocking
+
+
+def _wait_gone(process: psutil.Process) -> None:
+    """Waits for a process that is not our child. One that nobody has reaped
+    counts as gone: in a container that can last."""
+    while True:
+        try:
+            process.wait(timeout=0.2)
+            return
+        except psutil.TimeoutExpired:
+            pass
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
+            return
 
 
 class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
@@ -67,6 +83,14 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
 
     def _refuse_second(self) -> None:
         """Old files must go, but not those of a cluster that lives."""
+        holder = self._holder()
+        if holder is not None:
+            raise LauncherError(
+                f"a cluster with this id runs already ({holder}); stop it "
+                "with `ipmpi stop`, or choose another cluster_id")
+
+    def _holder(self) -> str | None:
+        """HOST PID of the rank 0 that has this cluster's name now."""
         tail = f"-{self.cluster_id}" if self.cluster_id else ""
         path = os.path.join(self.profile_dir, "security",
                             f".ipmpi{tail}.lock")
@@ -75,11 +99,10 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
                 holder = file.read().strip()
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LauncherError(
-                f"a cluster with this id runs already ({holder}); stop it "
-                "with `ipmpi stop`, or choose another cluster_id") from None
+            return holder
         except OSError:
             pass
+        return None
 
     def _launch(self) -> None:
         env = {**os.environ, **self.get_environment()}
@@ -116,7 +139,7 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
         self._wait_thread.start()
 
     def _wait_for(self, process, popen, loop) -> None:
-        code = popen.wait() if popen is not None else process.wait()
+        code = popen.wait() if popen is not None else _wait_gone(process)
         data = {"exit_code": code, "pid": process.pid,
                 "identifier": self.identifier}
         on_loop(loop, self.notify_stop, data)
@@ -170,11 +193,13 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
         thread = self._wait_thread
         if thread is None:
             return False
-        for number, seconds in ((signals.SIGTERM,
-                                 self.stop_seconds_until_kill),
-                                (signals.SIGKILL, self.stop_timeout)):
+        for tell, seconds in (
+                (self._tell_rank0, self.stop_seconds_until_kill),
+                (self.process.terminate, self.stop_seconds_until_kill),
+                (self.process.kill, self.stop_timeout)):
             try:
-                self.process.send_signal(number)
+                if tell() is False:
+                    continue
             except psutil.NoSuchProcess:
                 pass
             thread.join(timeout=seconds)
@@ -183,6 +208,18 @@ class IpmpiControllerLauncher(JobController, LocalProcessLauncher):
             self.log.warning("ipmpi's job (pid %s) did not end in %s s",
                              self.pid, seconds)
         raise TimeoutError(f"process {self.pid} does not end")
+
+    def _tell_rank0(self) -> bool:
+        """TERM to rank 0, which ends the job at once where mpirun would pause
+        for a second. False: it is not on this machine."""
+        host, _, pid = (self._holder() or "").partition(" ")
+        if host != socket.gethostname():
+            return False
+        rank0 = psutil.Process(int(pid))
+        if not rank0.name().startswith("ipmpi"):
+            return False
+        rank0.terminate()
+        return True
 
     # -- engines -----------------------------------------------------------
 
