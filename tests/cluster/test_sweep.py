@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ipmpi.sweep import (  # noqa: E402
     randint,
     uniform,
 )
+from ipmpi.sweep.progress import Line  # noqa: E402
 
 SPACE = {"x": uniform(0, 6), "kind": ["a", "b"], "fixed": 7}
 
@@ -67,9 +69,10 @@ def test_grid_is_every_combination():
     lambda: Grid({"a": uniform(0, 1)}), lambda: Grid({"a": []}),
     lambda: uniform(1, 1), lambda: loguniform(0, 1),
     lambda: randint(2, 1), lambda: choice(),
-    lambda: Asha(SPACE, 0, least=1, most=2),
-    lambda: Asha(SPACE, 3, least=2, most=1),
-    lambda: Halving(SPACE, 3, least=1, most=2, factor=1)])
+    lambda: Asha(SPACE, 0, min_budget=1, max_budget=2),
+    lambda: Asha(SPACE, 3, min_budget=2, max_budget=1),
+    lambda: Halving(SPACE, 3, min_budget=1, max_budget=2, factor=1),
+    lambda: Random(SPACE, 0)])
 def test_nonsense_is_refused(make):
     with pytest.raises(ValueError):
         make()
@@ -83,8 +86,37 @@ def test_a_seed_draws_the_same():
                for p in drawn)
 
 
+def test_spaces_as_scientists_write_them():
+    """Lists, ranges, arrays and scipy's distributions; values are Python's."""
+    np, stats = pytest.importorskip("numpy"), pytest.importorskip("scipy.stats")
+    grid = Grid({"a": np.array([0.5, 1.5]), "b": range(2), "c": np.int64(3)})
+    params = [job.params for job in play(grid, lambda job: 0.0)]
+    assert params == [{"a": a, "b": b, "c": 3} for a in (0.5, 1.5)
+                      for b in (0, 1)]
+    assert {type(v) for p in params for v in p.values()} == {float, int}
+    space = {"lr": stats.loguniform(1e-3, 1), "depth": stats.randint(2, 5)}
+    drawn = [job.params for job in play(Random(space, 50, seed=1),
+                                        lambda job: 0.0)]
+    assert drawn == [job.params for job in play(Random(space, 50, seed=1),
+                                                lambda job: 0.0)]
+    assert {p["depth"] for p in drawn} == {2, 3, 4}
+    assert all(1e-3 <= p["lr"] <= 1 for p in drawn)
+    assert {type(v) for p in drawn for v in p.values()} == {float, int}
+    with pytest.raises(ValueError, match="scipy.stats.loguniform"):
+        Grid(space)
+
+
+def test_a_description_is_the_same_in_another_process():
+    """It holds no addresses, else no journal would be recognised."""
+    stats = pytest.importorskip("scipy.stats")
+    space = {"lr": stats.loguniform(1e-3, 1), "f": [max, json.JSONDecoder]}
+    assert Random(space, 2).describe()["space"] == {
+        "lr": "scipy.stats.loguniform(0.001, 1)",
+        "f": "choice(builtins.max, json.decoder.JSONDecoder)"}
+
+
 def test_halving_keeps_the_best():
-    search = Halving(SPACE, 9, least=2, most=20, seed=1)
+    search = Halving(SPACE, 9, min_budget=2, max_budget=20, seed=1)
     jobs = play(search, lambda job: job.params["x"], slots=4)
     rungs = [[j for j in jobs if j.rung == k] for k in range(3)]
     assert [len(rung) for rung in rungs] == [9, 3, 1]
@@ -95,15 +127,15 @@ def test_halving_keeps_the_best():
 
 
 def test_halving_survives_failures():
-    search = Halving(SPACE, 9, least=1, most=9, seed=1)
+    search = Halving(SPACE, 9, min_budget=1, max_budget=9, seed=1)
     jobs = play(search, lambda job: None if job.trial != 5 else 1.0)
     assert [j.trial for j in jobs if j.rung] == [5, 5]
-    search = Halving(SPACE, 4, least=1, most=9, seed=1)
+    search = Halving(SPACE, 4, min_budget=1, max_budget=9, seed=1)
     assert len(play(search, lambda job: None)) == 4
 
 
 def test_asha_promotes_while_others_start():
-    search = Asha(SPACE, 27, least=1, most=9, seed=1)
+    search = Asha(SPACE, 27, min_budget=1, max_budget=9, seed=1)
     jobs = play(search, lambda job: job.params["x"], slots=2)
     first = next(i for i, job in enumerate(jobs) if job.rung == 1)
     assert first < 10  # long before all 27 are back
@@ -136,13 +168,46 @@ def test_results_table():
     assert list(results.to_pandas()["trial"]) == [1, 0, 2]
 
 
+# -- progress --------------------------------------------------------------
+
+
+class Screen(io.StringIO):
+    def __init__(self, live: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: live
+
+
+def show_progress(live: bool) -> str:
+    screen = Screen(live)
+    line = Line(screen, 1, 3)
+    for record in (Record(0, {}, 0, None, 0.5), Record(1, {}, 0, None, None),
+                   Record(2, {}, 0, None, 0.25)):
+        line(record, 2)
+    line.end()
+    return screen.getvalue()
+
+
+def test_progress_on_a_terminal_is_one_line():
+    text = show_progress(live=True)
+    assert text.count("\n") == 1 and text.endswith("\n")
+    first, *_, last = text[1:].split("\r")
+    assert first.startswith("sweep: 1 of 3 done, 2 running, best 0.5")
+    assert last.startswith("sweep: 3 of 3 done, 1 failed, best 0.5")
+
+
+def test_progress_in_a_log_ends_with_the_sum():
+    text = show_progress(live=False)
+    assert "\r" not in text
+    assert text.splitlines()[-1].startswith("sweep: 3 of 3 done, 1 failed")
+
+
 # -- on a cluster ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("make, jobs", [
     (lambda: Grid({"x": [1, 2, 3, 4]}), 4),
     (lambda: Random(SPACE, 12, seed=2), 12),
-    (lambda: Halving(SPACE, 9, least=1, most=9, seed=2), 13)])
+    (lambda: Halving(SPACE, 9, min_budget=1, max_budget=9, seed=2), 13)])
 def test_finds_the_best(rc, make, jobs):
     results = Sweep(bowl, make(), rc, progress=None).run()
     assert len(results) == jobs
@@ -168,7 +233,7 @@ def test_state_goes_on(rc):
     def train(x, budget, state=0):
         return {"score": x, "state": state + 1, "before": state}
 
-    search = Halving({"x": uniform(0, 1)}, 9, least=1, most=9, seed=0)
+    search = Halving({"x": uniform(0, 1)}, 9, min_budget=1, max_budget=9, seed=0)
     results = Sweep(train, search, rc, progress=None).run()
     assert results.best.metrics == {"before": 2}
 
@@ -203,7 +268,7 @@ def test_journal_resumes(rc, tmp_path):
             raise Stop
 
     def search():
-        return Asha({"x": uniform(0, 6)}, 12, least=1, most=9)
+        return Asha({"x": uniform(0, 6)}, 12, min_budget=1, max_budget=9)
 
     with pytest.raises(Stop):
         Sweep(bowl, search(), rc, journal=path, progress=interrupt).run()
@@ -220,8 +285,41 @@ def test_journal_resumes(rc, tmp_path):
     assert len(after) == len(results)  # nothing ran twice
     assert {r.trial for r in results} == set(range(12))
     with pytest.raises(ValueError, match="another sweep"):
-        Sweep(bowl, Asha({"x": uniform(0, 5)}, 12, least=1, most=9), rc,
+        Sweep(bowl, Asha({"x": uniform(0, 5)}, 12, min_budget=1, max_budget=9), rc,
               journal=path)
+
+
+def test_journal_of_what_is_not_json(rc, tmp_path):
+    """Functions as options, NumPy's numbers as metrics: told as they were."""
+    np = pytest.importorskip("numpy")
+
+    @interactive
+    def apply(f, x):
+        import numpy
+
+        return {"score": f(x, 2), "half": numpy.float32(x / 2)}
+
+    space = {"f": [max, min], "x": np.array([1, 5])}
+    path = tmp_path / "sweep.jsonl"
+    first = Sweep(apply, Grid(space), rc, journal=path, progress=None).run()
+    lines = path.read_text()
+    again = Sweep(apply, Grid(space), rc, journal=path, progress=None).run()
+    assert path.read_text() == lines
+    for results in (first, again):
+        assert results.best.params == {"f": max, "x": 5}
+        assert results.best.metrics["half"] == 2.5
+
+
+def test_one_sweep_at_a_time_has_a_journal(rc, tmp_path):
+    path = tmp_path / "sweep.jsonl"
+
+    def begin_another(record, flying):
+        Sweep(bowl, Grid({"x": [1, 2]}), rc, journal=path,
+              progress=None).run()
+
+    with pytest.raises(BlockingIOError, match="another sweep"):
+        Sweep(bowl, Grid({"x": [1, 2]}), rc, journal=path,
+              progress=begin_another).run()
 
 
 def test_a_dead_engine_costs_one_retry(make_cluster, connect, tmp_path):

@@ -38,11 +38,10 @@ def main():
     args = parser.parse_args()
 
     space = {"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-5, 1e-1)}
-    search = Asha(space, args.n, least=198, most=1782, factor=3,
+    search = Asha(space, args.n, min_budget=198, max_budget=1782, factor=3,
                   seed=args.seed)
     with ipp.Client(cluster_id=args.cluster_id) as client:
         results = Sweep(train, search, client, journal=args.journal).run()
-    print()
     print("\n".join(str(results).splitlines()[:11]))
     best = results.best
     print(f"best: C={best.params['C']:.3g} gamma={best.params['gamma']:.3g} "

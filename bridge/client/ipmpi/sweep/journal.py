@@ -6,19 +6,23 @@ dropped; so are jobs that failed, which run again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from .searches import Job
+from .space import text_of
 
 
 class Journal:
     """Appends to a file, and remembers what was in it.
 
     path:  the file; None keeps nothing
-    title: what the first line says; a file with another title is refused
+    title: what the first line says; ValueError if the file has another
+
+    Only one sweep at a time writes to a journal.
     """
 
     def __init__(self, path: str | os.PathLike | None,
@@ -51,12 +55,19 @@ class Journal:
                 self._known[_key(entry["params"], entry["budget"])] = entry
 
     def open(self, seed: int) -> None:
-        """Begins to append; the seed goes into a new file."""
+        """Begins to append; the seed goes into a new file. BlockingIOError:
+        another sweep is at it."""
         if self._path is None:
             return
         new = self.seed is None
         self.seed = seed
         self._file = open(self._path, "a", buffering=1)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise BlockingIOError(
+                f"another sweep writes to {self._path}") from None
         if new:
             self._write({**self._title, "seed": seed})
 
@@ -71,7 +82,7 @@ class Journal:
             os.fsync(self._file.fileno())
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self._file.write(json.dumps(entry, default=repr) + "\n")
+        self._file.write(json.dumps(entry, default=_to_json) + "\n")
 
     def close(self) -> None:
         """Ends appending."""
@@ -81,4 +92,9 @@ class Journal:
 
 
 def _key(params: dict[str, Any], budget: float | None) -> str:
-    return json.dumps([params, budget], sort_keys=True, default=repr)
+    return json.dumps([params, budget], sort_keys=True, default=_to_json)
+
+
+def _to_json(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, the rest as text."""
+    return value.tolist() if hasattr(value, "tolist") else text_of(value)

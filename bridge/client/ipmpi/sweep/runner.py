@@ -16,6 +16,7 @@ from typing import Any, Callable
 from ipyparallel.error import CompositeError, EngineError, RemoteError
 
 from .journal import Journal
+from .progress import Line
 from .results import Record, Results
 from .searches import Job
 
@@ -31,10 +32,11 @@ class Sweep:
 
     function: called on engines with the setting's names as keywords, with
               `budget=` if the search has budgets, and with `state=` if an
-              earlier, smaller run of the trial returned one. Returns the
-              score (a number), or a dict with the score under `metric`, a
-              "state" to go on from (anything that pickles), and whatever
-              else shall be in the results (plain values).
+              earlier, smaller run of the trial returned one (in this
+              process: states are in no journal). Returns the score (a
+              number), or a dict with the score under `metric`, a "state" to
+              go on from (anything that pickles), and whatever else shall be
+              in the results (plain values).
     cluster:  an ipyparallel Client, or a load-balanced view of one
     metric:   the score's name in a dict
     mode:     "max" or "min": which scores are better
@@ -42,7 +44,8 @@ class Sweep:
     retries:  how often a job may run again after its engine died
     slots:    jobs in flight; default: as many as the view has engines
     progress: True writes a line to stderr; or a function that takes the
-              Record just found and the number of jobs in flight; or None
+              Record just found and the number of jobs in flight, and whose
+              end(), if it has one, is called last; or None
     """
 
     def __init__(self, function: Callable, search, cluster, *,
@@ -58,7 +61,8 @@ class Sweep:
         self.view = (cluster.load_balanced_view()
                      if hasattr(cluster, "load_balanced_view") else cluster)
         self.retries, self.slots = retries, slots
-        self._progress = (_Line(sys.stderr, self.sign) if progress is True
+        self._progress = (Line(sys.stderr, self.sign, search.total)
+                          if progress is True
                           else progress or (lambda record, flying: None))
         self.journal = Journal(journal, {**search.describe(),
                                          "metric": metric, "mode": mode})
@@ -72,7 +76,8 @@ class Sweep:
 
     def run(self) -> Results:
         """Runs to the end, or to Ctrl-C, which drops what is in flight: run
-        again with the same journal to go on. SweepError."""
+        again with the same journal to go on. SweepError; BlockingIOError:
+        another sweep writes to the journal."""
         self.journal.open(self.search.seed)
         try:
             while not self.search.done:
@@ -83,6 +88,7 @@ class Sweep:
             raise
         finally:
             self.journal.close()
+            getattr(self._progress, "end", lambda: None)()
         if self.records and all(r.score is None for r in self.records):
             raise SweepError("every job failed; the last one with: "
                              + self.records[-1].error)
@@ -108,7 +114,8 @@ class Sweep:
                 return
             known = self.journal.known(job)
             if known is not None:
-                self._decide(job, Record(**known), new=False)
+                self._decide(job, Record(**{**known, "params": job.params}),
+                             new=False)
             else:
                 self._submit(job, self.retries)
 
@@ -224,36 +231,3 @@ def _words(problem: Exception) -> str:
     if isinstance(problem, RemoteError):
         return f"{problem.ename}: {problem.evalue}"
     return f"{type(problem).__name__}: {problem}"
-
-
-class _Line:
-    """Live progress: one line, rewritten on a terminal, else now and then."""
-
-    def __init__(self, stream, sign: int) -> None:
-        self._stream, self._sign = stream, sign
-        self._done, self._failed = 0, 0
-        self._best: Record | None = None
-        self._start = self._last = time.monotonic()
-
-    def __call__(self, record: Record, flying: int) -> None:
-        self._done += 1
-        if record.score is None:
-            self._failed += 1
-        elif self._best is None or self._beats(record, self._best):
-            self._best = record
-        now = time.monotonic()
-        tty = self._stream.isatty()
-        if not tty and now - self._last < 10:
-            return
-        self._last = now
-        best = "" if self._best is None else f", best {self._best.score:.5g}"
-        failed = f", {self._failed} failed" if self._failed else ""
-        self._stream.write(
-            f"{chr(13) if tty else ''}sweep: {self._done} done{failed}, "
-            f"{flying} running{best}, {now - self._start:.0f} s"
-            f"{'   ' if tty else chr(10)}")
-        self._stream.flush()
-
-    def _beats(self, one: Record, other: Record) -> bool:
-        return ((one.rung, self._sign * one.score)
-                > (other.rung, self._sign * other.score))

@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from .space import draw, grid
+from .space import draw, grid, name_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class _Settings:
     """A search that runs each setting once."""
 
     def __init__(self, settings: list[dict]) -> None:
+        #: how many jobs there will be; None: that depends on scores
+        self.total: int | None = len(settings)
         self._waiting = [Job(i, params) for i, params in enumerate(settings)]
         self._waiting.reverse()
         self._running = 0
@@ -91,24 +93,27 @@ class Random(_Settings):
 
 
 class _Rungs:
-    """What Halving and Asha share: n settings, and budgets that grow by
-    `factor` from `least` to `most`."""
+    """What Halving and Asha share: n settings at random, and budgets that grow
+    by `factor` from `min_budget` as long as they are within `max_budget`.
+
+    seed: as Random has it
+    """
 
     name = ""
+    total: int | None = None
 
-    def __init__(self, space: dict[str, Any], n: int, *, least: float,
-                 most: float, factor: int = 3,
+    def __init__(self, space: dict[str, Any], n: int, *, min_budget: float,
+                 max_budget: float, factor: int = 3,
                  seed: int | None = None) -> None:
-        if n < 1:
-            raise ValueError("n must be at least 1")
-        if not 0 < least <= most:
-            raise ValueError("not 0 < least <= most")
+        if not 0 < min_budget <= max_budget:
+            raise ValueError("not 0 < min_budget <= max_budget")
         if factor < 2:
             raise ValueError("factor must be at least 2")
         self.space, self.n, self.seed = space, n, _seed(seed)
-        self.least, self.most, self.factor = least, most, factor
-        self.budgets = [least]
-        while self.budgets[-1] * factor <= most:
+        self.min_budget, self.max_budget = min_budget, max_budget
+        self.factor = factor
+        self.budgets = [min_budget]
+        while self.budgets[-1] * factor <= max_budget:
             self.budgets.append(self.budgets[-1] * factor)
         self._settings = _draw_all(space, n, self.seed)
         #: of each rung: trial -> score of those that came back
@@ -134,27 +139,32 @@ class _Rungs:
     def describe(self) -> dict:
         """See Grid.describe."""
         return {"search": self.name, "space": _plain(self.space),
-                "n": self.n, "least": self.least, "most": self.most,
-                "factor": self.factor}
+                "n": self.n, "min_budget": self.min_budget,
+                "max_budget": self.max_budget, "factor": self.factor}
 
     def reseeded(self, seed: int):
         """See Grid.reseeded."""
-        return type(self)(self.space, self.n, least=self.least,
-                          most=self.most, factor=self.factor, seed=seed)
+        return type(self)(self.space, self.n, factor=self.factor,
+                          min_budget=self.min_budget,
+                          max_budget=self.max_budget, seed=seed)
 
 
 class Halving(_Rungs):
     """Successive halving (Jamieson and Talwalkar 2016): all settings run
-    with the least budget; the best 1/factor of a rung go on to the next, when
-    the whole rung is back. Costs at most n * least per rung.
+    with the smallest budget; the best 1/factor of a rung go on to the next, when
+    the whole rung is back. Each rung costs about n * min_budget.
     """
 
     name = "halving"
 
     def __init__(self, *args, **keywords) -> None:
         super().__init__(*args, **keywords)
+        self.total = sum(map(self._size, range(len(self.budgets))))
         self._rung = 0
         self._waiting: list[int] = list(range(self.n))
+
+    def _size(self, rung: int) -> int:
+        return max(1, self.n // self.factor ** rung)
 
     def next(self) -> Job | None:
         """See Grid."""
@@ -168,7 +178,7 @@ class Halving(_Rungs):
         came = len(self._scores[self._rung])
         if self._rung + 1 == len(self.budgets) or came == 0:
             return
-        size = max(1, self.n // self.factor ** (self._rung + 1))
+        size = self._size(self._rung + 1)
         self._waiting = self._best_of(self._rung, min(size, came))
         self._rung += 1
 
@@ -235,9 +245,11 @@ def _seed(seed: int | None) -> int:
 
 
 def _draw_all(space: dict[str, Any], n: int, seed: int) -> list[dict]:
+    if n < 1:
+        raise ValueError("n must be at least 1")
     rng = random.Random(seed)
     return [draw(space, rng) for _ in range(n)]
 
 
 def _plain(space: dict[str, Any]) -> dict[str, str]:
-    return {name: repr(domain) for name, domain in space.items()}
+    return {name: name_of(domain) for name, domain in space.items()}
