@@ -1,21 +1,25 @@
-"""A real Slurm on one machine for a test: munged, slurmctld and two slurmds
-that share nothing but the network. Needs root and Debian's packages."""
+"""A real Slurm for a test: munged, slurmctld and two slurmds, which share files
+and a network but neither a host name nor /tmp nor /dev/shm. Runs in an
+enclosure (harness/enclosure.py), so its names and ports are its own, and
+nothing is left of it, however the test ends. Needs Debian's packages."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
-from harness.processes import die_with_parent
+from harness import enclosure
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo",
-            "unshare", "runuser")
+            "unshare", "nsenter", "ip")
 START_SECONDS = 60
+
+
+LOGIN, NODES = "login", ("n1", "n2")
 
 
 def missing() -> list[str]:
@@ -26,14 +30,8 @@ def missing() -> list[str]:
     return lacks
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Slurm:
-    """Two nodes, n1 and n2, of four tasks each; a context manager.
+    """Two nodes of four tasks each; a context manager.
 
     root: an empty directory for configuration, state and logs
     """
@@ -45,15 +43,15 @@ class Slurm:
         self.env = {**os.environ, "SLURM_CONF": str(self.conf)}
 
     def _configure(self) -> None:
-        host = socket.gethostname().partition(".")[0]
-        ports = [_free_port() for _ in range(4)]
-        for name in ("state", "spool-n1", "spool-n2"):
+        for name in ("state", *(f"spool-{node}" for node in NODES)):
             (self.root / name).mkdir()
+        nodes = "\n".join(
+            f"NodeName={node} Port={7001 + i} CPUs=4"
+            for i, node in enumerate(NODES))
         (self.root / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         self.conf.write_text(f"""
 ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports[0]}
+SlurmctldHost={LOGIN}
 SlurmUser=root
 AuthType=auth/munge
 CredType=cred/munge
@@ -75,17 +73,18 @@ SlurmctldPidFile={self.root}/slurmctld.pid
 SlurmdPidFile={self.root}/slurmd-%n.pid
 SlurmctldLogFile={self.root}/slurmctld.log
 SlurmdLogFile={self.root}/slurmd-%n.log
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4
-PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+{nodes}
+PartitionName=all Nodes={",".join(NODES)} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """)
 
-    def _start(self, name: str, *command: str) -> None:
+    def _start(self, name: str, *command: str,
+               stdin: int = subprocess.DEVNULL) -> subprocess.Popen:
         with open(self.root / f"{name}.out", "ab") as out:
-            self.processes.append(subprocess.Popen(
-                command, env=self.env, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True,
-                preexec_fn=die_with_parent))
+            process = subprocess.Popen(
+                command, env=self.env, stdin=stdin, stdout=out,
+                stderr=subprocess.STDOUT, start_new_session=True)
+        self.processes.append(process)
+        return process
 
     def _start_munge(self) -> None:
         """A munged of our own: its own socket, key and log."""
@@ -105,24 +104,21 @@ PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP OverSubscrib
         self._start_munge()
         self._until((self.root / "munge.socket").exists, "munged")
         self._start("slurmctld", "slurmctld", "-D", "-c")
-        for node in ("n1", "n2"):
-            # one machine, two nodes: each with its own /tmp and /dev/shm,
-            # else their ranks would meet in memory that they do not share.
-            # What must be seen from outside is bound in by name.
-            script = (f"mount --bind {self.root} {self.root} && "
-                      f"mkdir -p /run/ipmpi-slurm && "
-                      f"mount -t tmpfs tmpfs /run/ipmpi-slurm && "
-                      f"mkdir /run/ipmpi-slurm/root && "
-                      f"mount --bind {self.root} /run/ipmpi-slurm/root && "
-                      f"mount -t tmpfs -o mode=1777 tmpfs /tmp && "
-                      f"mkdir -p {self.root} && "
-                      f"mount --bind /run/ipmpi-slurm/root {self.root} && "
-                      f"mount -t tmpfs -o mode=1777 tmpfs /dev/shm && "
-                      f"exec slurmd -D -N {node}")
-            self._start(f"slurmd-{node}", "unshare", "-m", "-u", "sh", "-c",
-                        script)
-        self._until(lambda: self._idle() == 2, "idle nodes")
+        for number, node in enumerate(NODES):
+            self._start_node(number, node)
+        self._until(lambda: self._idle() == len(NODES), "idle nodes")
         return self
+
+    def _start_node(self, number: int, name: str) -> None:
+        setup = (f"hostname {name}; "
+                 "mount -t tmpfs -o mode=1777 tmpfs /tmp; "
+                 "mount -t tmpfs -o mode=1777 tmpfs /dev/shm; "
+                 f"read connected; exec slurmd -D -N {name} </dev/null")
+        node = self._start(f"slurmd-{name}", "unshare", "-m", "-u", "-n", "sh",
+                           "-ec", setup, stdin=subprocess.PIPE)
+        enclosure.connect(number, node)
+        node.stdin.write(b"\n")
+        node.stdin.close()
 
     def _idle(self) -> int:
         out = self.run("sinfo", "-h", "-N", "-o", "%N %T", check=False)

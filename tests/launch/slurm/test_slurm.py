@@ -1,4 +1,4 @@
-"""Clusters as batch jobs of a real Slurm, on two nodes of one machine.
+"""Clusters as batch jobs of a real Slurm with two nodes; this is its login node.
 
     PYTHON tests/launch/slurm/test_slurm.py [TEST]...
 
@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
+import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -21,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
 
 import ipyparallel as ipp  # noqa: E402
-from harness import package, places, processes  # noqa: E402
-from launch.slurm.slurm import Slurm, missing  # noqa: E402
+from harness import enclosure, package, places, processes  # noqa: E402
+from launch.slurm.slurm import LOGIN, NODES, Slurm, missing  # noqa: E402
 
 WAIT = 90
 IPMPI = places.BUILD / "ipmpi"
@@ -47,10 +46,7 @@ class Place:
         self.profile_dir = self.ipython_dir / "profile_default"
         slurm.env.update(
             IPYTHONDIR=str(self.ipython_dir), IPMPI_BIN=str(places.BUILD),
-            # both nodes are this machine; the ranks meet on loopback
-            OMPI_MCA_btl_tcp_if_include="lo",
-            OMPI_MCA_oob_tcp_if_include="lo",
-            OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+            HOME=str(root), OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
             PATH=f"{places.BUILD}:/usr/sbin:/usr/bin:/sbin:/bin",
             # a secret that must not travel with the job
             IPP_CONNECTION_INFO='{"key": "do-not-tell"}')
@@ -59,6 +55,16 @@ class Place:
         out = self.slurm.run(IPMPI, "submit", "slurm", *options, "--python",
                              places.here_python())
         return re.search(r"submitted job (\d+)", out).group(1)
+
+    def ipmpi(self, verb: str, job: str) -> str:
+        return self.slurm.run(IPMPI, verb, "--cluster-id", f"slurm-{job}")
+
+    def ranks(self) -> list[int]:
+        """The processes of all clusters; this namespace has no others."""
+        return [pid for pid in map(int, filter(str.isdigit,
+                                               os.listdir("/proc")))
+                if processes.program(pid) in ("ipmpi-engine", "mpirun",
+                                              "srun", "slurmstepd")]
 
     def log(self, job: str) -> str:
         path = self.profile_dir / "log" / f"ipmpi-slurm-{job}.log"
@@ -77,7 +83,8 @@ class Place:
             wait_until(there, "connection file")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log(job)}") from None
-        client = ipp.Client(str(path), timeout=WAIT)
+        client = ipp.Client(cluster_id=f"slurm-{job}", timeout=WAIT,
+                            profile_dir=str(self.profile_dir))
         client.wait_for_engines(n, timeout=WAIT)
         return client
 
@@ -110,22 +117,55 @@ def test_submit_srun(place: Place) -> None:
     with place.client(job, 5) as rc:
         assert nodes_of(rc) == {"n1", "n2"}
         assert sorted(rc.ids) == [0, 1, 2, 3, 4]
-        parents = rc[:].apply_sync(os.getppid)
-        assert len(set(parents)) <= 2, parents  # one zygote a node
-        told = place.slurm.run("scontrol", "show", "job", job)
-        script = place.slurm.run("scontrol", "write", "batch_script", job,
-                                 "-")
-        for text in (told, script):
-            assert rc._config["key"] not in text
-        seen = rc[:].apply_sync(
-            lambda: "do-not-tell" in str(dict(__import__("os").environ)))
-        assert not any(seen)
-        status = place.slurm.run(IPMPI, "status", "--cluster-id",
-                                 f"slurm-{job}")
+        parents = rc[:].apply_sync(
+            lambda: (__import__("socket").gethostname(),
+                     __import__("os").getppid()))
+        assert len(set(parents)) == 2, parents  # one zygote a node
+        status = place.ipmpi("status", job)
         assert "5 engines" in status
-        out = place.slurm.run(IPMPI, "stop", "--cluster-id", f"slurm-{job}")
-        assert "stopped" in out
+        assert re.search(r"\nn1\n(.*\n)+n2\n", status), status
+        assert f"slurm-{job}" in place.slurm.run(IPMPI, "list")
+        assert "5 engines ready" in place.ipmpi("logs", job)
+        assert "stopped" in place.ipmpi("stop", job)
     assert place.wait_end(job) in ("", "COMPLETED")
+
+
+def test_no_secret_leaves_the_connection_files(place: Place) -> None:
+    """Neither the cluster's key nor what the user's environment held is known
+    to Slurm, or to any process by its environment or arguments."""
+    job = place.submit("-n", "3", "-t", "10")
+    with place.client(job, 2) as rc:
+        secrets = [rc._config["key"].encode(), b"do-not-tell"]
+        seen = [place.slurm.run("scontrol", "show", "job", job).encode(),
+                place.slurm.run("scontrol", "write", "batch_script", job,
+                                "-").encode()]
+        seen += [path.read_bytes() for path in place.slurm.root.rglob("*")
+                 if path.is_file() and path.name != "munge.key"]
+        seen += [Path(f"/proc/{pid}/{name}").read_bytes()
+                 for pid in place.ranks() for name in ("environ", "cmdline")]
+        assert len(seen) > 10
+        for text in seen:
+            assert not any(secret in text for secret in secrets), text
+        place.ipmpi("stop", job)
+    place.wait_end(job)
+
+
+def test_wait(place: Place) -> None:
+    """--wait returns when the cluster is ready, or has failed."""
+    out = place.slurm.run(IPMPI, "submit", "slurm", "-n", "2", "-t", "10",
+                          "--wait", "--python", places.here_python())
+    assert "ready: 1 engine" in out
+    job = re.search(r"submitted job (\d+)", out).group(1)
+    place.slurm.run("scancel", job)
+    place.wait_end(job)
+    failed = subprocess.run(
+        [IPMPI, "submit", "slurm", "-n", "2", "-t", "10", "--wait",
+         "--python", "/no/such"], env=place.slurm.env, text=True, timeout=WAIT,
+        capture_output=True)
+    assert failed.returncode == 1, failed
+    job = re.search(r"submitted job (\d+)", failed.stdout).group(1)
+    assert f"ipmpi logs --cluster-id slurm-{job}" in failed.stderr
+    assert "/no/such" in place.ipmpi("logs", job)
 
 
 def test_srun_does_not_grow(place: Place) -> None:
@@ -158,9 +198,10 @@ def test_scancel_tells_clients(place: Place) -> None:
 
 
 def test_submit_mpirun(place: Place) -> None:
-    job = place.submit("-N", "1", "-n", "3", "-t", "10", "--mpirun")
-    with place.client(job, 2) as rc:
-        assert rc[:].apply_sync(os.getpid) != []
+    job = place.submit("-N", "2", "--tasks-per-node", "2", "-t", "10",
+                       "--mpirun")
+    with place.client(job, 3) as rc:
+        assert nodes_of(rc) == {"n1", "n2"}
         rc.shutdown(hub=True, block=True)
     assert place.wait_end(job) in ("", "COMPLETED")
 
@@ -209,8 +250,22 @@ def test_time_limit(place: Place) -> None:
     assert place.wait_end(job) in ("", "COMPLETED")
 
 
+def run(name: str, test, place: Place) -> bool:
+    start = time.monotonic()
+    try:
+        test(place)
+    except Exception as error:
+        print(f"FAILED {name}: {type(error).__name__}: {error}", flush=True)
+        return False
+    print(f"passed {name} ({time.monotonic() - start:.0f} s)", flush=True)
+    return True
+
+
 def main() -> int:
     lacks = missing()
+    if any(path.is_relative_to("/tmp") for path in (places.BUILD,
+                                                    places.SOURCE)):
+        lacks.append("source outside /tmp, of which each node has its own")
     if lacks:
         print("skipped: no", ", ".join(lacks))
         return 77
@@ -218,30 +273,19 @@ def main() -> int:
              if name.startswith("test_")}
     wanted = sys.argv[1:] or list(tests)
     processes.clean_up_when_told()
-    root = Path(tempfile.mkdtemp(prefix="ipmpi-slurm-"))
-    os.environ[processes.MARK] = root.as_posix()
-    sys.path.insert(0, str(package.install(root / "site")))
-    root.chmod(0o711)  # munge wants its socket to be reachable
-    (root / "slurm" / "home").mkdir(parents=True)
-    failed = 0
     try:
-        with Slurm(root / "slurm") as slurm:
-            place = Place(slurm, root / "slurm" / "home")
-            (place.profile_dir / "log").mkdir(parents=True)
-            for name in wanted:
-                start = time.monotonic()
-                try:
-                    tests[name](place)
-                except Exception as error:
-                    failed += 1
-                    print(f"FAILED {name}: {type(error).__name__}: {error}")
-                else:
-                    print(f"passed {name} ({time.monotonic() - start:.0f} s)",
-                          flush=True)
-    finally:
-        processes.kill_all(root.as_posix())
-        shutil.rmtree(root, ignore_errors=True)
-    return 1 if failed else 0
+        enclosure.enter(LOGIN, NODES)
+    except OSError as error:
+        print("skipped: no namespaces of its own:", error)
+        return 77
+    root = enclosure.ROOM
+    sys.path.insert(0, str(package.install(root / "site")))
+    for name in ("slurm", "home"):
+        (root / name).mkdir()
+    with Slurm(root / "slurm") as slurm:
+        place = Place(slurm, root / "home")
+        return 1 if sum(not run(name, tests[name], place)
+                        for name in wanted) else 0
 
 
 if __name__ == "__main__":
