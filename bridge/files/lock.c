@@ -17,7 +17,9 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
-enum { HOLDER_CAP = 320 };
+/* Who asks whether a cluster runs, as `ipmpi list`, holds a shared lock for
+ * some microseconds: one that stays busy for so long has a cluster. */
+enum { HOLDER_CAP = 320, TRIES = 20, PAUSE_US = 10 * 1000 };
 
 static bool still_has_the_name(int fd, const char *path)
 {
@@ -64,13 +66,15 @@ static void log_holder(int fd, const char *path)
  * IPMPI_EINVAL: cannot be locked here. */
 static int try_lock(int fd, const char *path)
 {
-    int rc;
-
-    do
-        rc = flock(fd, LOCK_EX | LOCK_NB);
-    while (rc != 0 && errno == EINTR);
-    if (rc != 0)
-        return errno == EWOULDBLOCK ? IPMPI_EBUSY : IPMPI_EINVAL;
+    for (int tries = TRIES; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK)
+            return IPMPI_EINVAL;
+        if (--tries == 0)
+            return IPMPI_EBUSY;
+        usleep(PAUSE_US);
+    }
     return still_has_the_name(fd, path) ? 0 : IPMPI_ENOENT;
 }
 

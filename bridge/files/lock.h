@@ -2,7 +2,7 @@
 #ifndef IPMPI_FILES_LOCK_H
 #define IPMPI_FILES_LOCK_H
 
-/* Takes the lock without waiting and writes "<host> <pid>" into the file; the
+/* Takes the lock, waiting a fifth of a second at most, and writes "<host> <pid>" into the file; the
  * caller owns the descriptor (-1: the file system cannot lock, which is
  * logged). IPMPI_EBUSY: another has it (logged, with its name); IPMPI_ESYS
  * (logged). */

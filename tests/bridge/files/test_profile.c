@@ -2,6 +2,7 @@
 #include "bridge/files/profile.h"
 
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "runtime/base/error.h"
@@ -96,6 +97,41 @@ static void a_dead_holder_is_replaced(void **state)
     ipmpi_profile_close(&p);
 }
 
+/* Looks for a holder without a pause, as many `ipmpi list`s would. */
+static pid_t start_looking(const char *path)
+{
+    const pid_t pid = fork();
+
+    while (pid == 0) {
+        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd >= 0) {
+            (void)flock(fd, LOCK_SH | LOCK_NB);
+            close(fd);
+        }
+        if (getppid() == 1)
+            _exit(1);
+    }
+    return pid;
+}
+
+static void who_looks_is_not_in_the_way(void **state)
+{
+    struct scratch *s = *state;
+    struct ipmpi_profile *p;
+    char path[256];
+    pid_t pid;
+
+    snprintf(path, sizeof(path), "%s/security/.ipmpi-c.lock", s->profile);
+    pid = start_looking(path);
+    for (int i = 0; i < 300; i++) {
+        CHECK_EQ(ipmpi_profile_open(s->profile, "c", &p), 0);
+        ipmpi_profile_close(&p);
+    }
+    CHECK_EQ(kill(pid, SIGKILL), 0);
+    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}
+
 static void unusable_places(void **state)
 {
     struct scratch *s = *state;
@@ -153,6 +189,7 @@ int main(void)
         IN_SCRATCH(the_tree_is_made),
         IN_SCRATCH(a_second_start_is_refused),
         IN_SCRATCH(a_dead_holder_is_replaced),
+        IN_SCRATCH(who_looks_is_not_in_the_way),
         IN_SCRATCH(unusable_places),
         IN_SCRATCH(a_directory_that_may_not_be_written),
     };
