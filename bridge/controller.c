@@ -151,11 +151,11 @@ static int open_dask(struct ipmpi_controller *c)
 {
     char why[256];
 
-    ipmpi_paths_find(&c->paths);
+    ipmpi_parts_find(&c->parts);
     if (ipmpi_interpreter_choose(c->options->python, c->python, why,
                                  sizeof(why)) != 0)
         snprintf(c->python, sizeof(c->python), "python3");
-    return ipmpi_dask_create(c->python, c->paths.package, &c->hub.dask);
+    return ipmpi_dask_create(c->python, c->parts.package, &c->hub.dask);
 }
 
 static int open_hub(struct ipmpi_controller *c)

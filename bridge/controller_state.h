@@ -10,7 +10,7 @@
 #include "bridge/intake.h"
 #include "bridge/respawn.h"
 #include "runtime/comm/comm.h"
-#include "runtime/process/paths.h"
+#include "runtime/process/parts.h"
 
 /* An engine's end, heard of and not yet acted upon. */
 struct ipmpi_loss {
@@ -31,7 +31,7 @@ struct ipmpi_controller {
     struct ipmpi_comm *comm;
     struct ipmpi_hub hub;
     struct ipmpi_intake intake;
-    struct ipmpi_paths paths;
+    struct ipmpi_parts parts;
     char python[PATH_MAX]; /* for a dask scheduler */
     int signal_fd, link_fd;
     struct ipmpi_loss *losses; /* oldest first */

@@ -13,7 +13,7 @@
 #include "runtime/process/host.h"
 #include "runtime/process/interfaces.h"
 #include "runtime/process/nanny.h"
-#include "runtime/process/paths.h"
+#include "runtime/process/parts.h"
 #include "runtime/process/place.h"
 
 /* Rank 0 speaks for the job, which the launcher then ends. */
@@ -35,7 +35,7 @@ static int show(const struct ipmpi_place *place, enum ipmpi_action action)
  * there. */
 static int set_environment(const struct ipmpi_place *place,
                            const struct ipmpi_options *options,
-                           const struct ipmpi_paths *paths)
+                           const struct ipmpi_parts *parts)
 {
     char *json = ipmpi_options_json(options);
     int err;
@@ -46,22 +46,22 @@ static int set_environment(const struct ipmpi_place *place,
     free(json);
     if (err != 0 || setenv("IPP_PROFILE_DIR", options->profile_dir, 1) != 0 ||
         setenv("IPYTHONDIR", options->ipython_dir, 1) != 0 ||
-        setenv(IPMPI_SELF_ENV, paths->self, 1) != 0)
+        setenv(IPMPI_SELF_ENV, parts->self, 1) != 0)
         return IPMPI_ENOMEM;
     return ipmpi_interface_set(ipmpi_place_leaves_host(place));
 }
 
 static int prepare(const struct ipmpi_place *place,
                    const struct ipmpi_options *options,
-                   struct ipmpi_paths *paths)
+                   struct ipmpi_parts *parts)
 {
-    ipmpi_paths_find(paths);
-    if (ipmpi_place_is_controller(place) && paths->controller[0] == '\0') {
+    ipmpi_parts_find(parts);
+    if (ipmpi_place_is_controller(place) && parts->controller[0] == '\0') {
         ipmpi_log_error("NANNY-PATHS", "ipmpi-controller is missing beside %s",
-                        paths->self);
+                        parts->self);
         return 1;
     }
-    if (set_environment(place, options, paths) != 0) {
+    if (set_environment(place, options, parts) != 0) {
         ipmpi_log_error("NANNY-START", "%s", ipmpi_strerror(IPMPI_ENOMEM));
         return 1;
     }
@@ -86,12 +86,12 @@ static void open_standard(void)
 
 int main(int argc, char **argv)
 {
-    static struct ipmpi_paths paths;
+    static struct ipmpi_parts parts;
     struct ipmpi_place place;
     struct ipmpi_options options;
     struct ipmpi_nanny_task task = {.place = &place,
                                     .options = &options,
-                                    .paths = &paths,
+                                    .parts = &parts,
                                     .argc = argc,
                                     .argv = argv};
     char name[32];
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     if (options.action != IPMPI_RUN) {
         code = show(&place, options.action);
     } else {
-        code = prepare(&place, &options, &paths);
+        code = prepare(&place, &options, &parts);
         if (code == 0)
             code = ipmpi_nanny_run(&task);
     }

@@ -13,7 +13,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/process/interpreter.h"
-#include "runtime/process/paths.h"
+#include "runtime/process/parts.h"
 
 enum { FIXED_ARGS = 3, WHY_CAP = 1024 };
 
@@ -60,16 +60,16 @@ static char *make_code(const char *package_dir, bool zygote)
 }
 
 static int embed(const struct ipmpi_interpreter *python,
-                 const struct ipmpi_paths *paths, bool zygote, int argc,
+                 const struct ipmpi_parts *parts, bool zygote, int argc,
                  char **argv)
 {
     char **args = calloc((size_t)argc + 4, sizeof(*args));
-    char *code = make_code(paths->package, zygote);
+    char *code = make_code(parts->package, zygote);
     embed_main_fn *embed_main = NULL;
     void *module = NULL;
 
     if (args == NULL || code == NULL) {
-        ipmpi_log_error("PYTHON", "cannot run a package in %s", paths->package);
+        ipmpi_log_error("PYTHON", "cannot run a package in %s", parts->package);
         return IPMPI_EXIT_PYTHON;
     }
     args[0] = (char *)python->python;
@@ -77,7 +77,7 @@ static int embed(const struct ipmpi_interpreter *python,
     args[2] = code;
     memcpy(&args[3], argv, (size_t)argc * sizeof(*args));
     if (dlopen(python->libpython, RTLD_NOW | RTLD_GLOBAL) != NULL)
-        module = dlopen(paths->embed, RTLD_NOW | RTLD_GLOBAL);
+        module = dlopen(parts->embed, RTLD_NOW | RTLD_GLOBAL);
     if (module != NULL)
         *(void **)&embed_main = dlsym(module, "ipmpi_embed_main");
     if (embed_main == NULL) {
@@ -93,21 +93,21 @@ int ipmpi_host_main(int argc, char **argv)
     const char *name = base_name(argv[0]);
     const bool speak = strcmp(argv[1], "1") == 0;
     struct ipmpi_interpreter *python = calloc(1, sizeof(*python));
-    struct ipmpi_paths *paths = calloc(1, sizeof(*paths));
+    struct ipmpi_parts *parts = calloc(1, sizeof(*parts));
     char why[WHY_CAP];
 
     ipmpi_log_set_name(name);
-    if (python == NULL || paths == NULL)
+    if (python == NULL || parts == NULL)
         return refuse(speak, ipmpi_strerror(IPMPI_ENOMEM));
     if (ipmpi_interpreter_find(argv[2], python, why, sizeof(why)) != 0)
         return refuse(speak, why);
-    ipmpi_paths_find(paths);
-    if (paths->embed[0] == '\0' || paths->package[0] == '\0')
+    ipmpi_parts_find(parts);
+    if (parts->embed[0] == '\0' || parts->package[0] == '\0')
         return refuse(speak, "ipmpi is not installed as a whole: "
                              "ipmpi_embed.so or the package ipmpi_engine is "
                              "not where it belongs");
     if (strcmp(name, IPMPI_HOST_CHECK) == 0)
         return 0;
-    return embed(python, paths, strcmp(name, IPMPI_HOST_ZYGOTE) == 0,
+    return embed(python, parts, strcmp(name, IPMPI_HOST_ZYGOTE) == 0,
                  argc - FIXED_ARGS, argv + FIXED_ARGS);
 }

@@ -5,13 +5,13 @@
 #define IPMPI_PROCESS_NANNY_H
 
 #include "runtime/base/options.h"
-#include "runtime/process/paths.h"
+#include "runtime/process/parts.h"
 #include "runtime/process/place.h"
 
 struct ipmpi_nanny_task {
     const struct ipmpi_place *place;
     const struct ipmpi_options *options;
-    const struct ipmpi_paths *paths;
+    const struct ipmpi_parts *parts;
     int argc; /* the command line, for the rank */
     char **argv;
 };

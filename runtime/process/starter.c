@@ -16,7 +16,7 @@ int ipmpi_start_controller(const struct ipmpi_nanny_task *task,
                            const struct ipmpi_signals *signals, int link_fd,
                            pid_t *pid_out)
 {
-    const struct ipmpi_child child = {.path = task->paths->controller,
+    const struct ipmpi_child child = {.path = task->parts->controller,
                                       .argv = task->argv,
                                       .link_fd = link_fd,
                                       .keep_fd = {-1, -1},
@@ -40,7 +40,7 @@ static int start_host(const struct ipmpi_nanny_task *task, const char *name,
     argv[1] = (char *)(task->place->rank == 0 ? "1" : "0");
     argv[2] = (char *)(python != NULL ? python : "");
     memcpy(&argv[3], &task->argv[1], (size_t)task->argc * sizeof(*argv));
-    child->path = task->paths->self;
+    child->path = task->parts->self;
     child->argv = argv;
     err = ipmpi_child_start(child, pid_out);
     free(argv);

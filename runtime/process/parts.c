@@ -1,6 +1,6 @@
 /* The parts of ipmpi. CMake tells how the installed places lie relative to the
  * binary's directory, so that an installed tree can be moved as a whole. */
-#include "runtime/process/paths.h"
+#include "runtime/process/parts.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #define PART(field, built, installed)        \
     {                                        \
-        offsetof(struct ipmpi_paths, field), \
+        offsetof(struct ipmpi_parts, field), \
         {                                    \
             built, installed                 \
         }                                    \
@@ -36,7 +36,7 @@ static void find_part(const char *dir, const char *const below[2],
     out[0] = '\0';
 }
 
-void ipmpi_paths_find(struct ipmpi_paths *out)
+void ipmpi_parts_find(struct ipmpi_parts *out)
 {
     const ssize_t len =
         readlink("/proc/self/exe", out->self, sizeof(out->self) - 1);
