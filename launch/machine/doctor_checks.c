@@ -14,6 +14,7 @@
 #include "launch/machine/doctor.h"
 #include "launch/machine/run_program.h"
 #include "runtime/base/error.h"
+#include "runtime/process/parts.h"
 
 enum { MPIRUN_MS = 60 * 1000, MIB = 1 << 20, SHM_BASE = 64, SHM_RANK = 8 };
 
@@ -33,22 +34,33 @@ static void say(struct ipmpi_finding *finding, enum ipmpi_verdict verdict,
     va_end(args);
 }
 
+/* What of ours is not where it belongs; NULL: nothing. */
+static const char *find_missing(char engine_out[PATH_MAX])
+{
+    struct ipmpi_parts parts;
+
+    ipmpi_parts_find(&parts);
+    return !ipmpi_machine_program("ipmpi-engine", engine_out) ? "ipmpi-engine"
+           : parts.controller[0] == '\0' ? "ipmpi-controller"
+           : parts.embed[0] == '\0'      ? "ipmpi_embed.so"
+           : parts.package[0] == '\0'    ? "the Python package ipmpi_engine"
+                                         : NULL;
+}
+
 void ipmpi_check_programs(const struct ipmpi_patient *patient,
                           struct ipmpi_finding *finding)
 {
-    static const char *const names[] = {"ipmpi-engine", "ipmpi-controller"};
     char path[PATH_MAX], output[256];
+    const char *missing = find_missing(path);
 
     (void)patient;
-    for (size_t i = 0; i < 2; i++) {
-        if (!ipmpi_machine_program(names[i], path)) {
-            say(finding, IPMPI_BROKEN,
-                "install ipmpi whole: its programs belong into one directory",
-                "%s is neither beside ipmpi nor in PATH", names[i]);
-            return;
-        }
+    if (missing != NULL) {
+        say(finding, IPMPI_BROKEN,
+            "install ipmpi whole: `cmake --install` puts its parts where they "
+            "find each other",
+            "%s is missing", missing);
+        return;
     }
-    ipmpi_machine_program(names[0], path);
     if (ipmpi_run_program((char *const[]){path, (char *)"--version", NULL},
                           MPIRUN_MS, output, sizeof(output)) != 0) {
         say(finding, IPMPI_BROKEN, "run it by hand; `ldd` tells what it lacks",
