@@ -88,6 +88,20 @@ int ipmpi_ask_status(const struct ipmpi_paths *paths, int timeout_ms,
     return err;
 }
 
+size_t ipmpi_ask_count_ready(const json_t *status)
+{
+    const json_t *engine;
+    size_t i, n = 0;
+
+    json_array_foreach(json_object_get(status, "engines"), i, engine)
+    {
+        const char *state = json_string_value(json_object_get(engine, "state"));
+
+        n += state == NULL || strcmp(state, "starting") != 0;
+    }
+    return n;
+}
+
 int ipmpi_ask_shutdown(const struct ipmpi_paths *paths, int timeout_ms)
 {
     struct ipmpi_hub_client *client = NULL;

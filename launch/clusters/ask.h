@@ -16,6 +16,9 @@
 int ipmpi_ask_status(const struct ipmpi_paths *paths, int timeout_ms,
                      json_t **status_out);
 
+/* How many engines of such a status are there, and not only starting. */
+size_t ipmpi_ask_count_ready(const json_t *status);
+
 /* Tells every engine, then the controller, to leave. As above. */
 int ipmpi_ask_shutdown(const struct ipmpi_paths *paths, int timeout_ms);
 

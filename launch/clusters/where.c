@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/error.h"
@@ -189,6 +190,26 @@ void ipmpi_paths_clear(struct ipmpi_paths *paths)
     free(paths->lock_file);
     free(paths->log_file);
     memset(paths, 0, sizeof(*paths));
+}
+
+bool ipmpi_paths_make_log_dir(const char *verb, const struct ipmpi_paths *paths)
+{
+    char *path = strdup(paths->log_file);
+    bool made = path != NULL;
+
+    for (char *slash = made ? strchr(path + 1, '/') : NULL;
+         slash != NULL && made; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        made = mkdir(path, 0777) == 0 || errno == EEXIST;
+        if (!made)
+            fprintf(stderr,
+                    "%s: cannot make the directory %s: %s; choose a writable "
+                    "one with --profile-dir\n",
+                    verb, path, strerror(errno));
+        *slash = '/';
+    }
+    free(path);
+    return made;
 }
 
 void ipmpi_holder_read(const struct ipmpi_paths *paths,

@@ -41,6 +41,11 @@ void ipmpi_paths_clear(struct ipmpi_paths *paths);
  * or no home directory. */
 char *ipmpi_where_ipython_dir(const struct ipmpi_where *where);
 
+/* Makes the directory of log_file and those above it. False after it said on
+ * stderr what is wrong. */
+bool ipmpi_paths_make_log_dir(const char *verb,
+                              const struct ipmpi_paths *paths);
+
 /* Rank 0's lock on the cluster's name. */
 struct ipmpi_holder {
     bool held;

@@ -57,20 +57,6 @@ static void end_job(pid_t pid)
     }
 }
 
-static size_t count_ready(const json_t *status)
-{
-    const json_t *engine;
-    size_t i, n = 0;
-
-    json_array_foreach(json_object_get(status, "engines"), i, engine)
-    {
-        const char *state = json_string_value(json_object_get(engine, "state"));
-
-        n += state == NULL || strcmp(state, "starting") != 0;
-    }
-    return n;
-}
-
 static volatile sig_atomic_t told_to_end;
 
 static void on_end_signal(int number)
@@ -114,7 +100,7 @@ static int wait_ready(const struct ipmpi_paths *paths, pid_t pid, int engines,
             return IPMPI_ESTATE;
         if (is_ours(paths, pid) &&
             ipmpi_ask_status(paths, ASK_MS, &status) == 0) {
-            *detail_out = (int)count_ready(status);
+            *detail_out = (int)ipmpi_ask_count_ready(status);
             json_decref(status);
             if (*detail_out >= engines)
                 return 0;
@@ -191,7 +177,8 @@ int ipmpi_daemon_start(const struct ipmpi_paths *paths, char **argv,
     struct ipmpi_daemon_log log;
     int status;
 
-    if (!ipmpi_daemon_log_open(paths->log_file, &log))
+    if (!ipmpi_paths_make_log_dir("ipmpi start", paths) ||
+        !ipmpi_daemon_log_open(paths->log_file, &log))
         return IPMPI_EXIT_FAILED;
     status = start_and_wait(paths, argv, engines, wait_s, log.fd);
     ipmpi_daemon_log_close(&log);

@@ -12,26 +12,6 @@
 
 enum { TAIL_BYTES = 8000 };
 
-static bool make_parents(const char *path)
-{
-    char *copy = strdup(path);
-    bool made = copy != NULL;
-
-    for (char *p = made ? strchr(copy + 1, '/') : NULL; p != NULL && made;
-         p = strchr(p + 1, '/')) {
-        *p = '\0';
-        made = mkdir(copy, 0777) == 0 || errno == EEXIST;
-        if (!made)
-            fprintf(stderr,
-                    "ipmpi start: cannot make the directory %s: %s; choose a "
-                    "writable one with --profile-dir\n",
-                    copy, strerror(errno));
-        *p = '/';
-    }
-    free(copy);
-    return made;
-}
-
 static bool say_cannot_write(const char *path)
 {
     fprintf(stderr, "ipmpi start: cannot write %s: %s\n", path,
@@ -84,8 +64,7 @@ bool ipmpi_daemon_log_open(const char *path, struct ipmpi_daemon_log *log_out)
 {
     struct ipmpi_daemon_log log = {.fd = -1, .turn_fd = -1};
 
-    if (!make_parents(path) ||
-        asprintf(&log.turn_path, "%s.starting", path) < 0)
+    if (asprintf(&log.turn_path, "%s.starting", path) < 0)
         return false;
     if (!begin_turn(&log))
         goto free_path;

@@ -13,9 +13,9 @@ struct ipmpi_daemon_log {
     int turn_fd;
 };
 
-/* Makes the directories, and a fresh log at `path`; the one before it is kept
- * as PATH.1. Of two starts of one cluster at once only one has the log, until
- * it closes it. False after it said on stderr what is wrong. */
+/* Makes a fresh log at `path`; the one before it is kept as PATH.1. Of two
+ * starts of one cluster at once only one has the log, until it closes it. False
+ * after it said on stderr what is wrong. */
 bool ipmpi_daemon_log_open(const char *path, struct ipmpi_daemon_log *log_out);
 void ipmpi_daemon_log_close(struct ipmpi_daemon_log *log);
 

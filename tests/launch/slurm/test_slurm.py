@@ -42,7 +42,7 @@ class Place:
     """Where the tests' clusters live, and how they are submitted."""
 
     def __init__(self, slurm: Slurm, root: Path) -> None:
-        self.slurm, self.ipython_dir = slurm, root / "ipython"
+        self.slurm, self.ipython_dir = slurm, root / "i python"
         self.profile_dir = self.ipython_dir / "profile_default"
         slurm.env.update(
             IPYTHONDIR=str(self.ipython_dir), IPMPI_BIN=str(places.BUILD),
