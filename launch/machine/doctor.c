@@ -1,4 +1,5 @@
 /* ipmpi doctor: looks at all that a cluster needs, before the user has to. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,19 @@ static const char doc[] =
     "wrong use.";
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
 static const struct argp parser = {table, on_option, 0, doc, children, 0, 0};
+
+void ipmpi_finding_say(struct ipmpi_finding *finding,
+                       enum ipmpi_verdict verdict, const char *advice,
+                       const char *found, ...)
+{
+    va_list args;
+
+    finding->verdict = verdict;
+    snprintf(finding->advice, sizeof(finding->advice), "%s", advice);
+    va_start(args, found);
+    vsnprintf(finding->found, sizeof(finding->found), found, args);
+    va_end(args);
+}
 
 static const char *const words[] = {"ok", "warning", "broken"};
 

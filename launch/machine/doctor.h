@@ -24,6 +24,12 @@ struct ipmpi_patient {
     int engines;        /* that the user means to start */
 };
 
+/* `found` is a format; advice is "" where there is none. */
+void ipmpi_finding_say(struct ipmpi_finding *finding,
+                       enum ipmpi_verdict verdict, const char *advice,
+                       const char *found, ...)
+    __attribute__((format(printf, 4, 5)));
+
 typedef void ipmpi_check_fn(const struct ipmpi_patient *patient,
                             struct ipmpi_finding *finding);
 
