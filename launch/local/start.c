@@ -98,8 +98,8 @@ static const char doc[] =
     "  ipmpi start -n 4 -- --db sqlite  options for ipmpi-engine after --\n\n"
     "Then, in Python: import ipyparallel as ipp; rc = ipp.Client()\n\n"
     "Exit status: 0 the cluster runs (--daemon), or was shut down; 1 it did "
-    "not start; 64 wrong use; in the foreground else that of mpirun: 2 a wrong "
-    "option after --, 3 no Python fit for engines.";
+    "not start; 64 wrong use; in the foreground else that of mpirun: 1 after "
+    "Ctrl-C, 2 for a wrong option after --, 3 if no Python is fit for engines.";
 
 static const struct argp_child children[] = {{&ipmpi_where_argp, 0, 0, 0}, {0}};
 static const struct argp parser = {
