@@ -12,13 +12,11 @@
 
 #include <zmq.h>
 
+#include "launch/clusters/hub_message.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
-#include "runtime/base/frames.h"
 #include "runtime/message/compose.h"
 #include "runtime/message/sign.h"
-
-enum { PARTS_MOST = 64, PART_BYTES_MOST = 64 << 20 };
 
 struct ipmpi_hub_client {
     void *ctx, *query, *control;
@@ -159,136 +157,6 @@ void ipmpi_hub_client_close(struct ipmpi_hub_client **client)
     *client = NULL;
 }
 
-/* --- sending ------------------------------------------------------------ */
-
-static int send_frames(void *socket, const struct ipmpi_frames *frames)
-{
-    for (size_t i = 0; i < frames->n; i++) {
-        const int more = i + 1 < frames->n ? ZMQ_SNDMORE : 0;
-
-        if (zmq_send(socket, frames->at[i].data, frames->at[i].len,
-                     more | ZMQ_DONTWAIT) < 0)
-            return IPMPI_EIO;
-    }
-    return 0;
-}
-
-/* Sends and gives back the header that was sent, as parsed JSON. */
-static int send_request(struct ipmpi_hub_client *client, void *socket,
-                        const char *uuid, const char *request, json_t *content,
-                        json_t **header_out)
-{
-    char *text = content != NULL ? json_dumps(content, JSON_COMPACT) : NULL;
-    struct ipmpi_frames frames = {0};
-    const struct ipmpi_frame body = {.data = (const uint8_t *)text,
-                                     .len = text != NULL ? strlen(text) : 0};
-    size_t first;
-    int err = content != NULL && text == NULL ? IPMPI_ENOMEM : 0;
-
-    if (err == 0 && uuid != NULL)
-        err = ipmpi_frames_add_copy(&frames, uuid, strlen(uuid));
-    if (err == 0)
-        err = ipmpi_frames_add_static(&frames, IPMPI_DELIM, IPMPI_DELIM_LEN);
-    first = frames.n;
-    if (err == 0)
-        err = ipmpi_compose(client->composer, request, 0, NULL, NULL, &body,
-                            &frames);
-    if (err == 0 && header_out != NULL) {
-        *header_out = json_loadb((const char *)frames.at[first + 1].data,
-                                 frames.at[first + 1].len, 0, NULL);
-        err = *header_out == NULL ? IPMPI_ENOMEM : 0;
-    }
-    if (err == 0)
-        err = send_frames(socket, &frames);
-    if (err != 0 && header_out != NULL) {
-        json_decref(*header_out);
-        *header_out = NULL;
-    }
-    ipmpi_frames_clear(&frames);
-    free(text);
-    return err;
-}
-
-/* --- receiving ---------------------------------------------------------- */
-
-/* One whole message; parts past the last that fits are read and dropped. */
-struct message {
-    zmq_msg_t part[PARTS_MOST];
-    size_t n;
-};
-
-static void message_clear(struct message *message)
-{
-    while (message->n > 0)
-        zmq_msg_close(&message->part[--message->n]);
-}
-
-static int message_receive(void *socket, struct message *message)
-{
-    bool more = true;
-
-    message->n = 0;
-    while (more) {
-        zmq_msg_t part;
-
-        zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&part);
-            return IPMPI_EIO;
-        }
-        more = zmq_msg_more(&part) != 0;
-        if (message->n < PARTS_MOST && zmq_msg_size(&part) < PART_BYTES_MOST &&
-            zmq_msg_init(&message->part[message->n]) == 0)
-            zmq_msg_move(&message->part[message->n++], &part);
-        zmq_msg_close(&part);
-    }
-    return 0;
-}
-
-static struct ipmpi_frame frame_of(struct message *message, size_t i)
-{
-    return (struct ipmpi_frame){.data = zmq_msg_data(&message->part[i]),
-                                .len = zmq_msg_size(&message->part[i])};
-}
-
-static size_t find_delimiter(struct message *message)
-{
-    for (size_t i = 0; i < message->n; i++) {
-        const struct ipmpi_frame frame = frame_of(message, i);
-
-        if (frame.len == IPMPI_DELIM_LEN &&
-            memcmp(frame.data, IPMPI_DELIM, IPMPI_DELIM_LEN) == 0)
-            return i;
-    }
-    return message->n;
-}
-
-/* The content, if this is signed and answers `header`; else NULL. */
-static json_t *answer_in(const struct ipmpi_hub_client *client,
-                         struct message *message, const json_t *header)
-{
-    const size_t at = find_delimiter(message);
-    struct ipmpi_frame signature, parts[IPMPI_SIGNED];
-    json_t *parent, *content = NULL;
-    const char *asked, *answered;
-
-    if (at + 2 + IPMPI_SIGNED > message->n)
-        return NULL;
-    signature = frame_of(message, at + 1);
-    for (size_t i = 0; i < IPMPI_SIGNED; i++)
-        parts[i] = frame_of(message, at + 2 + i);
-    if (ipmpi_verify(client->key, &signature, parts) != 0)
-        return NULL;
-    parent = json_loadb((const char *)parts[1].data, parts[1].len, 0, NULL);
-    asked = json_string_value(json_object_get(header, "msg_id"));
-    answered = json_string_value(json_object_get(parent, "msg_id"));
-    if (asked != NULL && answered != NULL && strcmp(asked, answered) == 0)
-        content =
-            json_loadb((const char *)parts[3].data, parts[3].len, 0, NULL);
-    json_decref(parent);
-    return content;
-}
-
 static int wait_for_answer(struct ipmpi_hub_client *client,
                            const json_t *header, int timeout_ms,
                            json_t **content_out)
@@ -298,15 +166,11 @@ static int wait_for_answer(struct ipmpi_hub_client *client,
 
     for (;;) {
         const int64_t left_us = end_us - ipmpi_clock_now_us();
-        struct message message;
         json_t *content;
 
         if (left_us <= 0 || zmq_poll(&item, 1, (long)(left_us / 1000 + 1)) == 0)
             return IPMPI_ETIMEOUT;
-        if (message_receive(client->query, &message) != 0)
-            continue; /* a signal came first */
-        content = answer_in(client, &message, header);
-        message_clear(&message);
+        content = ipmpi_hub_message_answer(client->query, client->key, header);
         if (content != NULL) {
             *content_out = content;
             return 0;
@@ -319,8 +183,8 @@ int ipmpi_hub_client_ask(struct ipmpi_hub_client *client, const char *request,
 {
     const char *status;
     json_t *header = NULL;
-    int err =
-        send_request(client, client->query, NULL, request, content, &header);
+    int err = ipmpi_hub_message_send(client->query, client->composer, NULL,
+                                     request, content, &header);
 
     if (err == 0)
         err = wait_for_answer(client, header, timeout_ms, content_out);
@@ -339,7 +203,7 @@ int ipmpi_hub_client_tell(struct ipmpi_hub_client *client, const char *uuid,
     if (client->control == NULL)
         err = connect_to(client, "control", &client->control);
     if (err == 0)
-        err =
-            send_request(client, client->control, uuid, request, content, NULL);
+        err = ipmpi_hub_message_send(client->control, client->composer, uuid,
+                                     request, content, NULL);
     return err;
 }
