@@ -85,10 +85,11 @@ static void show_sum(FILE *out, const json_t *status, const char *name)
 {
     const json_t *engines = json_object_get(status, "engines");
     const json_t *controller = json_object_get(status, "controller");
+    const size_t n = json_array_size(engines);
     const size_t starting = count_state(engines, "starting");
     const json_t *up = json_object_get(controller, "up_s");
 
-    fprintf(out, "%s: %zu engines, %zu busy", name, json_array_size(engines),
+    fprintf(out, "%s: %zu engine%s, %zu busy", name, n, n == 1 ? "" : "s",
             count_state(engines, "busy"));
     if (starting > 0)
         fprintf(out, ", %zu starting", starting);

@@ -69,7 +69,7 @@ static void shows_what_stock_controllers_tell(void **state)
     char *text = shown(status);
 
     (void)state;
-    assert_non_null(strstr(text, "1 engines, 0 busy, 0 requests waiting\n"));
+    assert_non_null(strstr(text, "1 engine, 0 busy, 0 requests waiting\n"));
     assert_non_null(strstr(text, "node unknown"));
     free(text);
     json_decref(status);
