@@ -320,6 +320,16 @@ static void tell_clients(struct ipmpi_controller *c)
     }
 }
 
+/* Whoever waits for tasks that no engine will run must hear so. */
+static void give_up_tasks(struct ipmpi_controller *c)
+{
+    const int64_t deadline_us = ipmpi_clock_now_us() + BYE_US;
+
+    while (ipmpi_balanced_give_up(&c->hub, "the cluster has ended") &&
+           ipmpi_clock_now_us() < deadline_us)
+        ;
+}
+
 /* Lets the last messages leave; then all ranks finalise MPI together. */
 static int leave(struct ipmpi_controller *c)
 {
@@ -338,6 +348,7 @@ static int leave(struct ipmpi_controller *c)
         ipmpi_comm_progress(c->comm, TURN_BUDGET, receive, c);
     ipmpi_engines_forget(&c->hub);
     ipmpi_farewells_hurry(&c->hub);
+    give_up_tasks(c);
     ipmpi_controller_close_clients(c);
     if (c->link_fd >= 0)
         ipmpi_link_send(c->link_fd, &packet);

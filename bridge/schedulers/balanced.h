@@ -5,6 +5,7 @@
 #ifndef IPMPI_SCHEDULERS_BALANCED_H
 #define IPMPI_SCHEDULERS_BALANCED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bridge/hub/hub.h"
@@ -51,6 +52,10 @@ void ipmpi_balanced_drop_piece(struct ipmpi_hub *hub,
 /* Offers what waits to the engines that are free, oldest first. A nested call
  * only asks the outer one for another round. */
 void ipmpi_balanced_scan(struct ipmpi_hub *hub);
+
+/* When the cluster ends, and all engines are forgotten: fails the next task
+ * that is undecided, with this EngineError. False: there is none left. */
+bool ipmpi_balanced_give_up(struct ipmpi_hub *hub, const char *why);
 
 /* When the next task times out (monotonic, us), or INT64_MAX; and what to do
  * then. */

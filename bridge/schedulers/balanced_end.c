@@ -103,3 +103,17 @@ void ipmpi_balanced_fail(struct ipmpi_hub *hub, struct ipmpi_task *task,
     ipmpi_balanced_end(hub, task, engine, &reply);
     ipmpi_frames_clear(&reply.parts);
 }
+
+bool ipmpi_balanced_give_up(struct ipmpi_hub *hub, const char *why)
+{
+    struct ipmpi_job *job, *next;
+
+    HASH_ITER (by_ref, hub->ledger.by_ref, job, next) {
+        if (job->owner == ipmpi_balanced_owner(true) ||
+            job->owner == ipmpi_balanced_owner(false)) {
+            ipmpi_balanced_fail(hub, job->data, NULL, "EngineError", why);
+            return true; /* others may be gone with it */
+        }
+    }
+    return false;
+}

@@ -189,6 +189,29 @@ static void a_dead_engines_tasks(void **state)
     fake_hub_close(fake);
 }
 
+/* When the cluster ends nobody waits for ever: not for what waits for an
+ * engine, nor for another task, nor for a second try. */
+static void what_is_left_is_given_up(void **state)
+{
+    struct fake_hub *fake = fake_hub_open(1);
+
+    (void)state;
+    fake_engine(fake);
+    fake_task(fake, "a", "{\"retries\":1}");
+    fake_task(fake, "b", NULL);
+    fake_task(fake, "c", "{\"after\":[\"b\"]}");
+    fake_engine_dies(fake, 0);
+    CHECK_STR(fake_answer(fake), "notification unregistration_notification - ");
+    CHECK_STR(fake_answer(fake), "");
+    while (ipmpi_balanced_give_up(&fake->hub, "the cluster has ended"))
+        ;
+    CHECK_STR(fake_answer(fake), "task apply_reply a EngineError");
+    CHECK_STR(fake_answer(fake), "task apply_reply b EngineError");
+    CHECK_STR(fake_answer(fake), "task apply_reply c ImpossibleDependency");
+    CHECK_STR(fake_answer(fake), "");
+    fake_hub_close(fake);
+}
+
 static void a_dead_engines_task_with_retries(void **state)
 {
     struct fake_hub *fake = fake_hub_open(1);
@@ -264,6 +287,7 @@ int main(void)
         cmocka_unit_test(follow_goes_where_it_ran),
         cmocka_unit_test(a_timeout_counts_in_the_queue_only),
         cmocka_unit_test(a_dead_engines_tasks),
+        cmocka_unit_test(what_is_left_is_given_up),
         cmocka_unit_test(a_dead_engines_task_with_retries),
         cmocka_unit_test(tasks_for_the_dead_are_impossible),
         cmocka_unit_test(aborts_answer_once),
