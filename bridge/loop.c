@@ -306,13 +306,13 @@ static int join(struct ipmpi_controller *c)
 
 /* A job that is ended from outside (a signal, a time limit) tells its clients
  * that the engines are gone, so that what they wait for fails and does not
- * hang. After a client's shutdown request they know already. */
+ * hang. After a shutdown that was announced they know already. */
 static void tell_clients(struct ipmpi_controller *c)
 {
     struct ipmpi_engine *engine, *next;
 
     ipmpi_farewells_hurry(&c->hub);
-    if (c->hub.shutdown_asked)
+    if (c->hub.shutdown_announced)
         return;
     HASH_ITER (by_id, c->hub.registry.by_id, engine, next) {
         if (ipmpi_engine_is_known(engine))

@@ -55,7 +55,8 @@ struct ipmpi_hub {
     struct ipmpi_spawn *spawn;
     struct ipmpi_survey *survey;
     bool shutdown_asked;
-    bool held_back; /* clients do not read: no work, no results */
+    bool shutdown_announced; /* clients know that the cluster ends */
+    bool held_back;          /* clients do not read: no work, no results */
 };
 
 /* Replies to a request at the door it came by. `metadata` and `content` are

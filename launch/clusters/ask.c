@@ -107,6 +107,7 @@ int ipmpi_ask_shutdown(const struct ipmpi_paths *paths, int timeout_ms)
     struct ipmpi_hub_client *client = NULL;
     json_t *answer = NULL, *uuid;
     json_t *content = json_pack("{s:b}", "restart", 0);
+    json_t *quietly = json_pack("{s:b}", "announce", 0);
     const char *id;
     int err = open_client(paths, &client);
 
@@ -119,11 +120,12 @@ int ipmpi_ask_shutdown(const struct ipmpi_paths *paths, int timeout_ms)
                                   "shutdown_request", content);
         json_decref(answer);
         answer = NULL;
-        err = ipmpi_hub_client_ask(client, "shutdown_request", NULL, timeout_ms,
-                                   &answer);
+        err = ipmpi_hub_client_ask(client, "shutdown_request", quietly,
+                                   timeout_ms, &answer);
     }
     json_decref(answer);
     json_decref(content);
+    json_decref(quietly);
     ipmpi_hub_client_close(&client);
     return err;
 }

@@ -19,7 +19,8 @@ int ipmpi_ask_status(const struct ipmpi_paths *paths, int timeout_ms,
 /* How many engines of such a status are there, and not only starting. */
 size_t ipmpi_ask_count_ready(const json_t *status);
 
-/* Tells every engine, then the controller, to leave. As above. */
+/* Tells every engine, then the controller, to leave; clients hear that the
+ * engines are gone. As above. */
 int ipmpi_ask_shutdown(const struct ipmpi_paths *paths, int timeout_ms);
 
 #endif

@@ -94,6 +94,28 @@ def test_a_cluster_from_start_to_stop(place):
     run(place, "stop", status=NO_CLUSTER)
 
 
+def test_stop_tells_who_waits(place):
+    """Whatever a client waits for fails at once, and it is not closed under its
+    own feet: the engines are gone, and that is all."""
+    start(place, 2)
+    profile = Path(place["IPYTHONDIR"]) / "profile_default"
+    with ipp.Client(profile_dir=str(profile)) as rc:
+        view = rc.load_balanced_view()
+        with view.temp_flags(retries=1):
+            waiting = view.map_async(time.sleep, [60] * 6)
+        first = view.apply_async(time.sleep, 60)
+        with view.temp_flags(after=first):
+            after = view.apply_async(os.getpid)
+        until_begun(place)
+        run(place, "stop")
+        for result in (waiting, first, after):
+            with pytest.raises(Exception) as caught:
+                result.get(10)
+            assert not isinstance(caught.value, TimeoutError), result
+        assert rc.ids == []
+        assert not rc._closed
+
+
 def test_two_clusters(place):
     start(place, 1, "--cluster-id", "a")
     start(place, 1, "--cluster-id", "b", "--profile", "p")

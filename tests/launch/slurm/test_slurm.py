@@ -191,8 +191,11 @@ def test_srun_does_not_grow(place: Place) -> None:
 def test_scancel_tells_clients(place: Place) -> None:
     job = place.submit("-n", "3", "-t", "10")
     with place.client(job, 2) as rc:
+        waiting = rc.load_balanced_view().map_async(time.sleep, [60] * 6)
         place.slurm.run("scancel", job)
         wait_until(lambda: is_told(rc), "word of the end", 20)
+        wait_until(waiting.ready, "end of the tasks", 20)
+        assert not waiting.successful()
     place.wait_end(job)
     assert not list((place.profile_dir / "security").glob(f"*{job}*.json"))
 

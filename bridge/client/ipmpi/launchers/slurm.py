@@ -196,7 +196,7 @@ class IpmpiSlurmControllerLauncher(JobController):
     def _end_job(self) -> None:
         try:
             with self._hub() as hub:
-                hub.ask("shutdown_request", seconds=3)
+                hub.ask("shutdown_request", {"announce": False}, seconds=3)
         except (OSError, ValueError, HubError, HubTimeout):
             pass
         try:
