@@ -75,8 +75,9 @@ void ipmpi_registry_remove(struct ipmpi_registry *registry,
     HASH_DELETE(by_id, registry->by_id, e);
     HASH_DELETE(by_rank, registry->by_rank, e);
     HASH_DELETE(by_uuid, registry->by_uuid, e);
-    for (size_t i = 0; i < IPMPI_RECENT_CAP; i++)
+    for (size_t i = 0; i < e->nrecent; i++)
         free(e->recent[i]);
+    free(e->recent);
     free(e);
     *engine = NULL;
 }
@@ -139,10 +140,27 @@ bool ipmpi_registry_had(const struct ipmpi_registry *registry, int id)
            ipmpi_registry_by_id(registry, id) == NULL;
 }
 
+/* Doubles its room: there are many engines, and most tasks are elsewhere. */
+static void make_room(struct ipmpi_engine *engine)
+{
+    const size_t n = engine->nrecent > 0 ? 2 * engine->nrecent : 16;
+    char **grown = reallocarray(engine->recent, n, sizeof(*grown));
+
+    if (grown == NULL)
+        return; /* it remembers no more than it does */
+    memset(grown + engine->nrecent, 0, (n - engine->nrecent) * sizeof(*grown));
+    engine->recent = grown;
+    engine->nrecent = n;
+}
+
 void ipmpi_engine_completed(struct ipmpi_engine *engine, const char *msg_id)
 {
-    char **slot = &engine->recent[engine->ncompleted++ % IPMPI_RECENT_CAP];
+    const size_t i = engine->ncompleted++ % IPMPI_RECENT_CAP;
 
-    free(*slot);
-    *slot = strdup(msg_id);
+    if (i == engine->nrecent)
+        make_room(engine);
+    if (i >= engine->nrecent)
+        return;
+    free(engine->recent[i]);
+    engine->recent[i] = strdup(msg_id);
 }

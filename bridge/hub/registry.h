@@ -57,10 +57,11 @@ struct ipmpi_engine {
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;
-    int64_t rss;                    /* bytes, as it last said when asked */
-    uint64_t survey;                /* by which survey; 0: never */
-    char *recent[IPMPI_RECENT_CAP]; /* ring of msg_ids, newest overwrites */
-    void *task_slot;                /* the balanced scheduler's own data */
+    int64_t rss;     /* bytes, as it last said when asked */
+    uint64_t survey; /* by which survey; 0: never */
+    char **recent;   /* msg_ids: at IPMPI_RECENT_CAP newest overwrites oldest */
+    size_t nrecent;  /* as many as have been in use */
+    void *task_slot; /* the balanced scheduler's own data */
     UT_hash_handle by_id, by_uuid, by_rank;
 };
 

@@ -113,10 +113,10 @@ static json_t *recent_of(const struct ipmpi_engine *engine)
     json_t *ids = json_array();
 
     for (uint64_t i = first; i < engine->ncompleted; i++) {
-        const char *msg_id = engine->recent[i % IPMPI_RECENT_CAP];
+        const size_t at = i % IPMPI_RECENT_CAP;
 
-        if (msg_id != NULL)
-            json_array_append_new(ids, json_string(msg_id));
+        if (at < engine->nrecent && engine->recent[at] != NULL)
+            json_array_append_new(ids, json_string(engine->recent[at]));
     }
     return ids;
 }
