@@ -16,8 +16,7 @@ static const size_t FREE_BYTES_MAX = 1 << 20;
 
 bool ipmpi_task_is_free(const struct ipmpi_task *task)
 {
-    return task->targets == NULL && task->blacklist == NULL &&
-           task->follow.n == 0 && task->job->kind == IPMPI_WORK_APPLY &&
+    return ipmpi_task_is_for_any(task) && task->job->kind == IPMPI_WORK_APPLY &&
            ipmpi_frames_bytes(&task->job->request->parts) <= FREE_BYTES_MAX;
 }
 
@@ -38,22 +37,17 @@ static struct ipmpi_slot *slot_of(const struct ipmpi_engine *engine)
  * has room. */
 static struct ipmpi_slot *choose(const struct ipmpi_hub *hub)
 {
-    struct ipmpi_slot *slot, *best = NULL;
+    struct ipmpi_slot *slot =
+        ipmpi_slot_heap_first(&hub->balanced->slots.by_ahead);
 
-    DL_FOREACH (hub->balanced->slots.lru, slot) {
-        if (slot->engine->state == IPMPI_ENGINE_LIVE &&
-            slot->ahead < hub->sharing.prefetch &&
-            (best == NULL || slot->ahead < best->ahead))
-            best = slot;
-    }
-    return best;
+    return slot != NULL && slot->ahead < hub->sharing.prefetch ? slot : NULL;
 }
 
 static void send(struct ipmpi_hub *hub, struct ipmpi_task *task,
                  struct ipmpi_slot *slot)
 {
     ipmpi_queues_send_ahead(&hub->balanced->queues, task);
-    slot->ahead++;
+    ipmpi_slots_add_ahead(&hub->balanced->slots, slot);
     hub->sharing.nahead++;
     ipmpi_task_mark(task);
     ipmpi_records_assigned(hub, task->job, slot->engine);
@@ -69,7 +63,7 @@ void ipmpi_ahead_feed(struct ipmpi_hub *hub)
         return;
     if (hub->bulks != NULL || hub->gangs != NULL)
         return; /* engines with tasks in hand would never get to theirs */
-    while (b->queues.ready != NULL && b->slots.nfree == 0 &&
+    while (b->queues.ready != NULL && ipmpi_slots_nfree(&b->slots) == 0 &&
            ipmpi_task_is_free(b->queues.ready) && (slot = choose(hub)) != NULL)
         send(hub, b->queues.ready, slot);
 }
@@ -98,7 +92,7 @@ void ipmpi_ahead_promote(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
             return;
         if (!job->ahead)
             continue;
-        slot->ahead--;
+        ipmpi_slots_drop_ahead(&hub->balanced->slots, slot);
         hub->sharing.nahead--;
         assign(hub, task, slot);
     }
@@ -113,7 +107,7 @@ void ipmpi_ahead_left(struct ipmpi_hub *hub, struct ipmpi_task *task,
         return;
     hub->sharing.nahead--;
     if (slot != NULL)
-        slot->ahead--;
+        ipmpi_slots_drop_ahead(&hub->balanced->slots, slot);
     ipmpi_queues_call_back(&hub->balanced->queues, task);
 }
 
@@ -133,7 +127,7 @@ void ipmpi_ahead_came(struct ipmpi_hub *hub, struct ipmpi_task *task,
         task->state = IPMPI_TASK_AHEAD; /* it was assigned: no timer */
     hub->sharing.nahead++;
     if (slot != NULL)
-        slot->ahead++;
+        ipmpi_slots_add_ahead(&hub->balanced->slots, slot);
 }
 
 void ipmpi_ahead_expire(struct ipmpi_hub *hub, struct ipmpi_task *task)

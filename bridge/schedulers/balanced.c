@@ -30,6 +30,13 @@ void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
     ipmpi_thefts_feed(hub, engine);
 }
 
+void ipmpi_balanced_engine_leaves(struct ipmpi_hub *hub,
+                                  struct ipmpi_engine *engine)
+{
+    if (engine->task_slot != NULL)
+        ipmpi_slots_leave(&hub->balanced->slots, engine->task_slot);
+}
+
 void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine)
 {
@@ -136,8 +143,7 @@ int ipmpi_balanced_open(struct ipmpi_hub *hub, enum ipmpi_scheme scheme,
     if (b == NULL)
         return IPMPI_ENOMEM;
     b->scheme = scheme;
-    b->slots.hwm = hwm;
-    b->slots.seed = 1;
+    ipmpi_slots_init(&b->slots, hwm);
     hub->balanced = b;
     return 0;
 }

@@ -22,9 +22,12 @@ void ipmpi_balanced_close(struct ipmpi_hub *hub);
 void ipmpi_balanced_submit(struct ipmpi_hub *hub, struct ipmpi_request *request,
                            bool has_client);
 
-/* An engine came, or is about to go (call before its jobs are handed back). */
+/* An engine came, was told to leave, or is about to go (call before its jobs
+ * are handed back). */
 void ipmpi_balanced_engine_came(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine);
+void ipmpi_balanced_engine_leaves(struct ipmpi_hub *hub,
+                                  struct ipmpi_engine *engine);
 void ipmpi_balanced_engine_gone(struct ipmpi_hub *hub,
                                 struct ipmpi_engine *engine);
 

@@ -96,10 +96,12 @@ void ipmpi_balanced_try(struct ipmpi_hub *hub, struct ipmpi_task *task)
         begin_shared(hub, task);
         return;
     }
-    slot = ipmpi_scheme_choose(&b->slots, b->scheme, fits, &fitting);
+    slot = ipmpi_scheme_choose(&b->slots, b->scheme,
+                               ipmpi_task_is_for_any(task) ? NULL : fits,
+                               &fitting);
     if (slot != NULL)
         assign(hub, task, slot);
-    else if (b->slots.nfree > 0 && impossible(hub, task))
+    else if (ipmpi_slots_nfree(&b->slots) > 0 && impossible(hub, task))
         ipmpi_balanced_fail(hub, task, NULL, "ImpossibleDependency", "");
     else if (task->state != IPMPI_TASK_READY)
         ipmpi_balanced_enqueue(hub, task, IPMPI_TASK_READY);
@@ -120,7 +122,7 @@ void ipmpi_balanced_scan(struct ipmpi_hub *hub)
         ipmpi_gang_feed(hub, &b->slots,
                         b->queues.ready != NULL || hub->bulks != NULL);
         ipmpi_bulk_feed(hub, &b->slots, IPMPI_BULK_IN_TURN);
-        while (task != NULL && b->slots.nfree > 0 && !b->rescan) {
+        while (task != NULL && ipmpi_slots_nfree(&b->slots) > 0 && !b->rescan) {
             struct ipmpi_task *next = task->next;
 
             ipmpi_balanced_try(hub, task);

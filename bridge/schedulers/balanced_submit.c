@@ -65,7 +65,7 @@ static void place(struct ipmpi_hub *hub, struct ipmpi_task *task)
         ipmpi_dispatch_decide(hub, task->job, NULL, NULL, NULL);
     else if (!ipmpi_dependency_met(&task->after, &b->outcomes, -1))
         ipmpi_balanced_enqueue(hub, task, IPMPI_TASK_BLOCKED);
-    else if (b->queues.ready != NULL && b->slots.nfree == 0)
+    else if (b->queues.ready != NULL && ipmpi_slots_nfree(&b->slots) == 0)
         ipmpi_balanced_enqueue(hub, task, IPMPI_TASK_READY);
     else
         ipmpi_balanced_try(hub, task);

@@ -31,7 +31,7 @@
 #include <stdbool.h>
 
 #include "bridge/hub/hub.h"
-#include "bridge/schedulers/scheme.h"
+#include "bridge/schedulers/slots.h"
 #include "bridge/schedulers/task.h"
 
 struct ipmpi_bulk; /* opaque */

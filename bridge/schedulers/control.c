@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bridge/schedulers/abort.h"
+#include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/wire/json.h"
 #include "runtime/base/error.h"
@@ -100,6 +101,7 @@ void ipmpi_control_shut_down(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 {
     if (engine->state == IPMPI_ENGINE_LIVE)
         engine->state = IPMPI_ENGINE_LEAVING;
+    ipmpi_balanced_engine_leaves(hub, engine);
     tell(hub, engine, IPMPI_MSG_SHUTDOWN, 0);
 }
 

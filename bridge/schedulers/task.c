@@ -95,6 +95,12 @@ void ipmpi_task_blacklist(struct ipmpi_task *task, const char *uuid)
         json_array_append_new(task->blacklist, json_string(uuid));
 }
 
+bool ipmpi_task_is_for_any(const struct ipmpi_task *task)
+{
+    return task->targets == NULL && task->blacklist == NULL &&
+           task->follow.n == 0;
+}
+
 bool ipmpi_task_allows(const struct ipmpi_task *task, const char *uuid)
 {
     return (task->targets == NULL || has(task->targets, uuid)) &&

@@ -45,6 +45,10 @@ void ipmpi_task_destroy(struct ipmpi_task **task);
 /* Notes that this engine had it and shall not get it again. */
 void ipmpi_task_blacklist(struct ipmpi_task *task, const char *uuid);
 
+/* Whether it is all the same to the task which engine runs it: no targets, no
+ * follow, and none has had it. */
+bool ipmpi_task_is_for_any(const struct ipmpi_task *task);
+
 /* Whether targets and blacklist allow the engine. */
 bool ipmpi_task_allows(const struct ipmpi_task *task, const char *uuid);
 
