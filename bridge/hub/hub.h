@@ -24,12 +24,15 @@ struct ipmpi_dask;
 struct ipmpi_spawn;
 struct ipmpi_survey;
 
+enum { IPMPI_GIVER_LEVELS = 32 };
+
 /* How far balanced tasks may go ahead of need, and what became of them. */
 struct ipmpi_sharing {
     bool steal;        /* engines steal from each other */
     size_t prefetch;   /* tasks ahead of need for each engine; 0: none */
     size_t nahead;     /* tasks ahead, now */
     size_t nstealable; /* sent, not begun, and any engine may run it; now */
+    struct ipmpi_engine *givers[IPMPI_GIVER_LEVELS]; /* schedulers/givers.h */
     uint64_t nthefts, nstolen, nrefused, nmissing, nreturned;
 };
 

@@ -48,12 +48,16 @@ struct ipmpi_engine {
     struct ipmpi_holder sent;
     size_t nwaiting, nsent; /* nsent: without control and what is ahead */
     /* Thefts (schedulers/thefts.c). */
-    int world;         /* number of the first rank of its world */
-    size_t nstealable; /* sent, not begun, and any engine may run it */
-    bool hinted;       /* it searches by itself when it runs dry */
-    bool emptied;      /* had nothing to give when it was asked last */
-    int giver;         /* rank that was told to give it something; 0: none */
-    int32_t naborts;   /* its replies that aborted queued cells */
+    int world;                  /* number of the first rank of its world */
+    size_t nstealable;          /* sent, not begun, and any engine may run it */
+    bool hinted;                /* it searches by itself when it runs dry */
+    bool emptied;               /* had nothing to give when it was asked last */
+    struct ipmpi_engine *giver; /* who was told to give it something */
+    struct ipmpi_engine *takers; /* whom it was told to give something */
+    struct ipmpi_engine *taker_prev, *taker_next;
+    int giver_level; /* schedulers/givers.h */
+    struct ipmpi_engine *giver_prev, *giver_next;
+    int32_t naborts; /* its replies that aborted queued cells */
     /* For queue_status: undecided jobs, and what was completed here. */
     size_t nmux, ntasks;
     uint64_t ncompleted;

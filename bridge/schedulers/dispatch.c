@@ -8,6 +8,7 @@
 
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/cast.h"
+#include "bridge/schedulers/givers.h"
 #include "bridge/schedulers/reckoning.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -122,6 +123,7 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     engine->nsent += in_window(job);
     engine->emptied = false;
     count_stealable(hub, engine, job, +1);
+    ipmpi_givers_note(hub, engine);
     ipmpi_hub_tell_engine(hub, engine, &head, &more);
 }
 
@@ -135,6 +137,7 @@ static void detach(struct ipmpi_hub *hub, struct ipmpi_job *job)
     } else if (job->state == IPMPI_JOB_SENT) {
         count_stealable(hub, engine, job, -1);
         ipmpi_release(&job->held);
+        ipmpi_givers_note(hub, engine);
         engine->nsent -= in_window(job);
     }
     if (engine != NULL)
@@ -218,6 +221,7 @@ void ipmpi_dispatch_started(struct ipmpi_hub *hub, struct ipmpi_job *job)
     if (job->state != IPMPI_JOB_SENT)
         return;
     count_stealable(hub, job->engine, job, -1);
+    ipmpi_givers_note(hub, job->engine);
     job->held.started = true;
 }
 
@@ -250,6 +254,7 @@ enum ipmpi_handover ipmpi_dispatch_hand_over(struct ipmpi_hub *hub,
         return verdict;
     victim->nsent -= was_in_window;
     count_stealable(hub, victim, job, -1);
+    ipmpi_givers_note(hub, victim);
     count(victim, job, -1);
     job->ahead = false;
     job->engine = NULL;
@@ -261,6 +266,7 @@ enum ipmpi_handover ipmpi_dispatch_hand_over(struct ipmpi_hub *hub,
     job->ahead = true; /* until its owner says more */
     thief->emptied = false;
     count_stealable(hub, thief, job, +1);
+    ipmpi_givers_note(hub, thief);
     count(thief, job, +1);
     return verdict;
 }

@@ -8,8 +8,11 @@
 
 #include <string.h>
 
+#include <utlist.h>
+
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/givers.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
@@ -49,59 +52,42 @@ static bool is_idle(const struct ipmpi_engine *engine)
            engine->waiting == NULL;
 }
 
-/* Something waits there behind something else. */
-static bool can_give(const struct ipmpi_engine *engine)
-{
-    return engine->state == IPMPI_ENGINE_LIVE && engine->nstealable > 0 &&
-           engine->sent.n > 1 && !engine->emptied;
-}
-
-/* Who has most to give: in the thief's world if anybody there has. */
-static struct ipmpi_engine *choose_victim(const struct ipmpi_hub *hub,
-                                          const struct ipmpi_engine *thief)
-{
-    struct ipmpi_engine *engine, *next, *best = NULL;
-
-    HASH_ITER (by_id, hub->registry.by_id, engine, next) {
-        const bool near = engine->world == thief->world;
-        const bool best_near = best != NULL && best->world == thief->world;
-
-        if (engine == thief || !can_give(engine))
-            continue;
-        if (best == NULL || near > best_near ||
-            (near == best_near && engine->nstealable > best->nstealable))
-            best = engine;
-    }
-    return best;
-}
-
 void ipmpi_thefts_feed(struct ipmpi_hub *hub, struct ipmpi_engine *thief)
 {
     struct ipmpi_engine *victim;
 
     if (!hub->sharing.steal || hub->sharing.nstealable == 0 ||
-        !is_idle(thief) || thief->hinted || thief->giver != 0)
+        !is_idle(thief) || thief->hinted || thief->giver != NULL)
         return;
-    victim = choose_victim(hub, thief);
+    victim = ipmpi_givers_choose(hub, thief);
     if (victim == NULL)
         return;
-    thief->giver = victim->rank;
+    thief->giver = victim;
+    DL_APPEND2(victim->takers, thief, taker_prev, taker_next);
     tell(hub, victim, IPMPI_MSG_GIVE,
          victim->world == thief->world ? rank_in_world(thief) : 0, 0, NULL);
 }
 
-/* The order to `victim` is settled; `thief` NULL: whoever waits for it. */
-static void settle_order(struct ipmpi_hub *hub,
-                         const struct ipmpi_engine *victim,
-                         const struct ipmpi_engine *thief)
+/* The order to give it something is settled. */
+static void settle(struct ipmpi_hub *hub, struct ipmpi_engine *thief)
 {
-    struct ipmpi_engine *engine, *next;
+    DL_DELETE2(thief->giver->takers, thief, taker_prev, taker_next);
+    thief->giver = NULL;
+    ipmpi_thefts_feed(hub, thief);
+}
 
-    HASH_ITER (by_id, hub->registry.by_id, engine, next) {
-        if (engine->giver != victim->rank || (thief != NULL && thief != engine))
-            continue;
-        engine->giver = 0;
-        ipmpi_thefts_feed(hub, engine);
+/* All orders to `victim` are; some may get new ones, to it, too. */
+static void settle_all(struct ipmpi_hub *hub, struct ipmpi_engine *victim)
+{
+    const struct ipmpi_engine *last =
+        victim->takers != NULL ? victim->takers->taker_prev : NULL;
+    struct ipmpi_engine *thief;
+
+    while (last != NULL) {
+        thief = victim->takers;
+        if (thief == last)
+            last = NULL;
+        settle(hub, thief);
     }
 }
 
@@ -217,8 +203,10 @@ void ipmpi_thefts_handover(struct ipmpi_hub *hub, struct ipmpi_engine *victim,
     const size_t n = count_refs(frames);
     struct grant grant = {0};
 
-    if (n == 0)
+    if (n == 0) {
         victim->emptied = true; /* see note [no race] */
+        ipmpi_givers_note(hub, victim);
+    }
     grant.granted = calloc(2 * n + 1, sizeof(uint64_t));
     if (grant.granted == NULL) {
         ipmpi_log_error("THEFT-MEMORY",
@@ -234,7 +222,10 @@ void ipmpi_thefts_handover(struct ipmpi_hub *hub, struct ipmpi_engine *victim,
     if (thief != NULL && n > 0)
         answer(hub, victim, thief, &grant);
     free(grant.granted);
-    settle_order(hub, victim, thief);
+    if (thief == NULL)
+        settle_all(hub, victim);
+    else if (thief->giver == victim)
+        settle(hub, thief);
     ipmpi_balanced_scan(hub);
 }
 
@@ -260,7 +251,9 @@ void ipmpi_thefts_missing(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
 }
 
 void ipmpi_thefts_engine_gone(struct ipmpi_hub *hub,
-                              const struct ipmpi_engine *engine)
+                              struct ipmpi_engine *engine)
 {
-    settle_order(hub, engine, NULL);
+    if (engine->giver != NULL)
+        settle(hub, engine);
+    settle_all(hub, engine);
 }

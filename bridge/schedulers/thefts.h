@@ -26,6 +26,6 @@ void ipmpi_thefts_feed(struct ipmpi_hub *hub, struct ipmpi_engine *engine);
 /* The engine is gone: whom it was to give something gets it elsewhere. Those
  * of its world must have been told (GONE) before. */
 void ipmpi_thefts_engine_gone(struct ipmpi_hub *hub,
-                              const struct ipmpi_engine *engine);
+                              struct ipmpi_engine *engine);
 
 #endif

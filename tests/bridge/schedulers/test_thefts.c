@@ -352,6 +352,99 @@ static void between_worlds_by_way_of_rank_0(void **state)
     fake_hub_close(fake);
 }
 
+/* Engines 0, 1 and 2 run a, b and c and have 1, 3 and 2 tasks behind that;
+ * returns the hub when engine 3 has come, and asks for something to do. */
+static struct fake_hub *open_rich_and_poor(void)
+{
+    static const char *const ids[] = {"a", "b", "c"};
+    struct fake_hub *fake = open_hub(3, 4, 0);
+
+    for (int i = 0; i < 3; i++) {
+        fake_task(fake, ids[i], NULL);
+        started(fake, ids[i]);
+    }
+    for (int i = 0; i < 9; i++) {
+        char id[8];
+
+        snprintf(id, sizeof(id), "t%d", i);
+        fake_task(fake, id, NULL);
+    }
+    for (int i = 0; i < 9; i++) {
+        static const bool ends[9] = {[0] = true, [2] = true, [3] = true};
+        char id[8];
+
+        snprintf(id, sizeof(id), "t%d", i);
+        if (ends[i])
+            fake_reply(fake, id, IPMPI_STATUS_OK);
+    }
+    while (fake_answer(fake)[0] != '\0')
+        ;
+    drop_told(fake);
+    fake_engine(fake);
+    return fake;
+}
+
+/* Rank of the one that was told to give. */
+static int giver(struct fake_hub *fake)
+{
+    int rank, detail;
+
+    CHECK_EQ(sscanf(order(fake), "give %d %d", &rank, &detail), 2);
+    return rank;
+}
+
+static size_t behind(struct fake_hub *fake, int id)
+{
+    return tasks_of(fake, id) - 1;
+}
+
+static void who_has_most_is_to_give(void **state)
+{
+    struct fake_hub *fake = open_rich_and_poor();
+    const int first = giver(fake) - 1;
+
+    (void)state;
+    for (int id = 0; id < 3; id++)
+        CHECK(behind(fake, id) <= behind(fake, first));
+    CHECK_EQ(behind(fake, 0) + behind(fake, 1) + behind(fake, 2), 6);
+    /* it has nothing after all: whoever has most of the others is asked, until
+     * nobody is left */
+    says(fake, first, IPMPI_MSG_HANDOVER, 4, NULL);
+    says(fake, giver(fake) - 1, IPMPI_MSG_HANDOVER, 4, NULL);
+    says(fake, giver(fake) - 1, IPMPI_MSG_HANDOVER, 4, NULL);
+    CHECK_STR(order(fake), "");
+    fake_hub_close(fake);
+}
+
+static void the_giver_dies(void **state)
+{
+    struct fake_hub *fake = open_rich_and_poor();
+    const int dead = giver(fake);
+    const uint64_t begun =
+        ipmpi_job_of(
+            ipmpi_registry_by_rank(&fake->hub.registry, dead)->sent.first)
+            ->ref;
+
+    (void)state;
+    fake_engine_killed(fake, dead - 1, 1, &begun);
+    CHECK(ipmpi_registry_by_rank(&fake->hub.registry, 4)->sent.n > 0);
+    fake_hub_close(fake);
+}
+
+static void the_taker_dies(void **state)
+{
+    struct fake_hub *fake = open_rich_and_poor();
+    const int rank = giver(fake);
+
+    (void)state;
+    fake_engine_killed(fake, 3, 0, NULL);
+    drop_told(fake);
+    says(fake, rank - 1, IPMPI_MSG_HANDOVER, 4, NULL);
+    fake_engine(fake);
+    CHECK(giver(fake) != rank); /* which had nothing */
+    fake_hub_close(fake);
+}
+
 /* ---- deaths --------------------------------------------------------- */
 
 static void the_thief_dies_before_the_hand_over_comes(void **state)
@@ -468,6 +561,9 @@ int main(void)
         cmocka_unit_test(a_timeout_overtakes_a_hand_over),
         cmocka_unit_test(retries_of_the_stolen_go_elsewhere),
         cmocka_unit_test(between_worlds_by_way_of_rank_0),
+        cmocka_unit_test(who_has_most_is_to_give),
+        cmocka_unit_test(the_giver_dies),
+        cmocka_unit_test(the_taker_dies),
         cmocka_unit_test(the_thief_dies_before_the_hand_over_comes),
         cmocka_unit_test(the_thief_dies_after_the_grant),
         cmocka_unit_test(the_thief_dies_running_it),
