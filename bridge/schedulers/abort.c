@@ -36,6 +36,13 @@ static void abort_job(struct ipmpi_hub *hub, struct ipmpi_job *job)
     ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
 }
 
+/* Where it is now says nothing about where it is when the client's next
+ * request comes. */
+static bool may_move(const struct ipmpi_job *job)
+{
+    return (job->flags & IPMPI_WORK_STEALABLE) && !job->held.started;
+}
+
 void ipmpi_abort(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                  const char *msg_id)
 {
@@ -43,7 +50,7 @@ void ipmpi_abort(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
 
     if (job == NULL)
         ipmpi_abort_remember(hub->aborted, msg_id);
-    else if (job->engine == engine || job->engine == NULL)
+    else if (job->engine == engine || job->engine == NULL || may_move(job))
         abort_job(hub, job);
 }
 

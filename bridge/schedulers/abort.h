@@ -11,7 +11,8 @@
 /* Aborts one id at the request of somebody who addressed `engine`: not here
  * yet (remembered), with its scheduler, in the engine's queue, or sent there
  * (the engine is asked; what runs goes on). Work of another engine is not
- * meant. Each is answered exactly once. */
+ * meant, but for tasks that move between engines. Each is answered exactly
+ * once. */
 void ipmpi_abort(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                  const char *msg_id);
 

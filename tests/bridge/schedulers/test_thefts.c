@@ -275,6 +275,25 @@ static void orders_come_to_an_end(void **state)
     fake_hub_close(fake);
 }
 
+/* A client that does not know where it is asks all engines, one after the
+ * other, and the task moves meanwhile. */
+static void an_abort_finds_it_anywhere(void **state)
+{
+    struct fake_hub *fake = open_skewed();
+
+    (void)state;
+    drop_told(fake);
+    ipmpi_abort(&fake->hub, ipmpi_registry_by_id(&fake->hub.registry, 1), "t2");
+    CHECK_STR(order(fake), "abort 1 0");
+    HANDS_OVER(fake, 0, 2, "t2");
+    CHECK_STR(fake_answer(fake), "task apply_reply t2 aborted");
+    /* what cannot move is meant by those alone who know where it is */
+    ipmpi_abort(&fake->hub, ipmpi_registry_by_id(&fake->hub.registry, 1), "t0");
+    CHECK_STR(order(fake), "grant 2 1: 0, not 1");
+    CHECK_STR(order(fake), "");
+    fake_hub_close(fake);
+}
+
 static void the_stolen_is_aborted_where_it_is(void **state)
 {
     struct fake_hub *fake = open_skewed();
@@ -556,6 +575,7 @@ int main(void)
         cmocka_unit_test(ahead_and_lost),
         cmocka_unit_test(an_idle_engine_is_fed),
         cmocka_unit_test(orders_come_to_an_end),
+        cmocka_unit_test(an_abort_finds_it_anywhere),
         cmocka_unit_test(the_stolen_is_aborted_where_it_is),
         cmocka_unit_test(an_abort_overtakes_a_hand_over),
         cmocka_unit_test(a_timeout_overtakes_a_hand_over),
