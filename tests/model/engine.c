@@ -1,17 +1,19 @@
 /* A simulated engine: what runtime/engine's comm thread does with messages,
  * and a main thread for which a task is but a while.
  *
- * Invariant: a task is in the deque, in limbo, running, or on its way, and in
- *            no two of them. */
+ * Invariant: a task is in the deque, in the line, in limbo, running, or on its
+ *            way, and in no two of them. */
 #include <stdlib.h>
 
 #include "tests/model/world.h"
 
-static void tell(struct model_engine *engine, int to, int kind)
+static void tell(struct model_engine *engine, int to, int kind,
+                 struct model_task *task)
 {
     model_send(
         engine->world, engine->world->now_ns,
-        (struct model_event){.kind = kind, .to = to, .from = engine->number});
+        (struct model_event){
+            .kind = kind, .to = to, .from = engine->number, .task = task});
 }
 
 /* ---- running -------------------------------------------------------- */
@@ -23,6 +25,8 @@ static void begin(struct model_engine *engine, struct model_task *task)
     engine->running = task;
     world->result.again += task->begun++ > 0;
     task->held.started = true;
+    if (task->origin == MODEL_RANK0)
+        tell(engine, MODEL_RANK0, MODEL_BUSY, task);
     model_queue_add(&world->queue,
                     (struct model_event){.at_ns = world->now_ns +
                                                   world->set.overhead_ns +
@@ -41,7 +45,9 @@ static void go_on(struct model_engine *engine)
         ipmpi_stealer_fed(&engine->stealer);
         return;
     }
-    task = model_task_at(ipmpi_deque_take(&engine->deque));
+    task = model_task_at(ipmpi_deque_take(&engine->line));
+    if (task == NULL)
+        task = model_task_at(ipmpi_deque_take(&engine->deque));
     if (task != NULL) {
         ipmpi_stealer_fed(&engine->stealer);
         begin(engine, task);
@@ -78,11 +84,7 @@ static void end(struct model_engine *engine, struct model_task *task)
     engine->running = NULL;
     submit_children(engine, task);
     if (task->origin == MODEL_RANK0) {
-        model_send(world, world->now_ns,
-                   (struct model_event){.kind = MODEL_REPLY,
-                                        .to = MODEL_RANK0,
-                                        .from = engine->number,
-                                        .task = task});
+        tell(engine, MODEL_RANK0, MODEL_REPLY, task);
     } else {
         ipmpi_release(&task->held);
         model_decide(world, task, false);
@@ -94,22 +96,22 @@ static void end(struct model_engine *engine, struct model_task *task)
 
 static void ask(void *engine, int victim)
 {
-    tell(engine, victim, MODEL_STEAL);
+    tell(engine, victim, MODEL_STEAL, NULL);
 }
 
 static void refuse(void *engine, int thief)
 {
-    tell(engine, thief, MODEL_EMPTY);
+    tell(engine, thief, MODEL_EMPTY, NULL);
 }
 
 static void wake(void *engine, int member)
 {
-    tell(engine, member, MODEL_WAKE);
+    tell(engine, member, MODEL_WAKE, NULL);
 }
 
 static void quiet(void *engine)
 {
-    tell(engine, MODEL_RANK0, MODEL_HUNGRY);
+    tell(engine, MODEL_RANK0, MODEL_HUNGRY, NULL);
 }
 
 /* The loot's tasks of one origin, as a message to it. */
@@ -146,7 +148,8 @@ static size_t give(void *arg, int thief)
     struct model_task *task;
     size_t n;
 
-    ipmpi_deque_steal_half(&engine->deque, engine->running != NULL, NULL,
+    ipmpi_deque_steal_half(&engine->deque,
+                           engine->running != NULL || engine->line.n > 0, NULL,
                            &taken);
     n = taken.n;
     if (n == 0)
@@ -275,8 +278,7 @@ void model_engine_open(struct model_world *world, int number)
     const struct ipmpi_steal_actions actions = {engine, ask,  refuse,
                                                 give,   wake, quiet};
 
-    *engine = (struct model_engine){
-        .world = world, .number = number, .level = -1, .giver = -1};
+    *engine = (struct model_engine){.world = world, .number = number};
     ipmpi_stealer_init(&engine->stealer, &actions, world->seating, number,
                        (unsigned)number * 2654435761u + 1);
     engine->stealer.off = !world->set.steal;
@@ -311,7 +313,9 @@ void model_engine_event(struct model_engine *engine, struct model_event *event)
     case MODEL_WORK:
         if (event->detail != 0)
             ipmpi_stealer_hint(&engine->stealer);
-        ipmpi_deque_push_far(&engine->deque, &event->task->in_deque);
+        ipmpi_deque_push_far(event->task->movable ? &engine->deque
+                                                  : &engine->line,
+                             &event->task->in_deque);
         break;
     case MODEL_GRANT:
         take_grant(engine, event->detail, event->list);

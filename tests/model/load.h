@@ -20,14 +20,15 @@ enum model_shape { MODEL_UNIFORM, MODEL_PARETO, MODEL_TREE };
 
 struct model_task {
     struct ipmpi_deque_item in_deque;
-    struct ipmpi_held held; /* in its origin's account */
+    struct ipmpi_held held; /* in its origin's account, if that is an engine */
     uint64_t seed;
     int64_t work_ns;
     int origin;     /* MODEL_RANK0, or the engine whose task submitted it */
     int depth;      /* in the tree */
     unsigned begun; /* how often */
     unsigned decided;
-    bool orphan; /* it was held by an engine that died */
+    bool movable; /* any engine may run it */
+    bool orphan;  /* it was held by an engine that died */
 };
 
 /* Fills in a task of rank 0's: the one with this number. */

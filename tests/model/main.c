@@ -26,8 +26,9 @@ static const char *const shape_names[] = {"uniform", "pareto", "tree"};
 
 static const char usage[] =
     "usage: scale_model [options]\n"
-    "Simulates rank 0 and many engines, in virtual time, with the scheduling\n"
-    "core of the product (runtime/tasks), and tells how well they do.\n"
+    "Runs the product's rank 0 (hub and schedulers) with many simulated\n"
+    "engines, which steal as the product's do (runtime/tasks), in virtual\n"
+    "time, and tells how well they do.\n"
     "  --engines N[,N..]   (1000,10000,100000)\n"
     "  --load NAME[,..]    uniform, pareto, tree (all)\n"
     "  --tasks N           that clients submit for each engine (20; of a "
@@ -52,7 +53,9 @@ static const char usage[] =
     "can promise no more than ideal + longest; rank 0 busy: its share of the "
     "makespan;\n"
     "limit: the number of engines at which tasks like these take all of its\n"
-    "time. Exit status: 0, 1 (a task was lost, decided twice or never), 2.\n";
+    "time; code us: processor time of this machine in rank 0's hub and\n"
+    "schedulers. Exit status: 0, 1 (a task was lost, decided twice or never), "
+    "2.\n";
 
 static _Noreturn void refuse(const char *what)
 {
@@ -197,7 +200,7 @@ struct row {
     struct model_settings set;
     struct model_result result;
     bool ended;
-    double efficiency, busy, limit, messages, real_s;
+    double efficiency, busy, limit, messages, code_us, real_s;
 };
 
 static double per_task(const struct row *row, double value)
@@ -222,6 +225,7 @@ static void measure(struct row *row)
         (double)row->result.rank0_busy_ns / (double)row->result.makespan_ns;
     row->messages =
         per_task(row, (double)(row->result.rank0_in + row->result.rank0_out));
+    row->code_us = per_task(row, (double)row->result.rank0_code_ns / 1e3);
     row->limit = (double)row->set.mean_ns /
                  per_task(row, (double)row->result.rank0_busy_ns);
 }
@@ -234,22 +238,26 @@ static bool is_good(const struct row *row)
 
 static void show_head(void)
 {
-    printf("%8s %-8s %10s %9s %9s %6s %9s %7s %9s %10s %9s %8s\n", "engines",
-           "load", "tasks", "ideal s", "took s", "effic.", "messages", "rank 0",
-           "limit", "stolen", "recovery", "real s");
-    printf("%8s %-8s %10s %9s %9s %6s %9s %7s %9s %10s %9s %8s\n", "", "", "",
-           "", "", "", "per task", "busy", "engines", "tasks", "ms", "");
+    printf("%8s %-8s %10s %9s %9s %6s %9s %7s %9s %9s %10s %9s %8s\n",
+           "engines", "load", "tasks", "ideal s", "took s", "effic.",
+           "messages", "rank 0", "limit", "code us", "stolen", "recovery",
+           "real s");
+    printf("%8s %-8s %10s %9s %9s %6s %9s %7s %9s %9s %10s %9s %8s\n", "", "",
+           "", "", "", "", "per task", "busy", "engines", "per task", "tasks",
+           "ms", "");
 }
 
 static void show(const struct row *row)
 {
     const struct model_result *r = &row->result;
 
-    printf("%8d %-8s %10llu %9.3f %9.3f %6.3f %9.3f %6.1f%% %9.0f %10llu ",
+    printf("%8d %-8s %10llu %9.3f %9.3f %6.3f %9.3f %6.1f%% %9.0f %9.2f "
+           "%10llu ",
            row->set.engines, shape_names[row->set.shape],
            (unsigned long long)r->tasks, (double)r->ideal_ns / 1e9,
            (double)r->makespan_ns / 1e9, row->efficiency, row->messages,
-           100 * row->busy, row->limit, (unsigned long long)r->stolen);
+           100 * row->busy, row->limit, row->code_us,
+           (unsigned long long)r->stolen);
     if (r->deaths > 0)
         printf("%9.1f", (double)r->recovery_ns / 1e6);
     else
@@ -267,15 +275,16 @@ static json_t *to_json(const struct row *row)
 
     return json_pack(
         "{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, "
-        "s:f, s:I, s:I, s:f, s:f}",
+        "s:f, s:f, s:I, s:I, s:f, s:f}",
         "engines", row->set.engines, "load", shape_names[row->set.shape],
         "tasks", (json_int_t)r->tasks, "decided", (json_int_t)r->decided,
         "lost", (json_int_t)r->lost, "twice", (json_int_t)r->twice, "again",
         (json_int_t)r->again, "deaths", (json_int_t)r->deaths, "ideal_s",
         (double)r->ideal_ns / 1e9, "makespan_s", (double)r->makespan_ns / 1e9,
         "efficiency", row->efficiency, "rank0_messages_per_task", row->messages,
-        "rank0_busy", row->busy, "rank0_limit_engines", row->limit, "thefts",
-        (json_int_t)r->thefts, "stolen", (json_int_t)r->stolen, "recovery_ms",
+        "rank0_busy", row->busy, "rank0_limit_engines", row->limit,
+        "rank0_code_us_per_task", row->code_us, "thefts", (json_int_t)r->thefts,
+        "stolen", (json_int_t)r->stolen, "recovery_ms",
         (double)r->recovery_ns / 1e6, "real_s", row->real_s);
 }
 

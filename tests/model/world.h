@@ -1,5 +1,6 @@
-/* A simulated job: rank 0 and engines, which run the product's own scheduling
- * core (runtime/tasks) on messages that take virtual time. No Python, no MPI.
+/* A simulated job on messages that take virtual time: rank 0 is the product's
+ * own hub with its schedulers (bridge/), engines run the product's scheduling
+ * core (runtime/tasks). No Python, no MPI, no sockets.
  *
  * What is modelled: rank 0 serves one message after another, and each costs
  * it time; messages between ranks arrive after a latency, in order; an engine
@@ -11,6 +12,7 @@
 #ifndef IPMPI_TESTS_MODEL_WORLD_H
 #define IPMPI_TESTS_MODEL_WORLD_H
 
+#include "bridge/hub/hub.h"
 #include "runtime/tasks/limbo.h"
 #include "runtime/tasks/stealer.h"
 #include "tests/model/load.h"
@@ -39,8 +41,9 @@ struct model_result {
     uint64_t rank0_in, rank0_out; /* messages, without the client's */
     uint64_t thefts, stolen, asked, deaths;
     int64_t makespan_ns, ideal_ns, rank0_busy_ns;
-    int64_t recovery_ns; /* from the last death until all that the dead had
-                          * held was decided */
+    int64_t rank0_code_ns; /* real processor time in the product's code */
+    int64_t recovery_ns;   /* from the last death until all that the dead had
+                            * held was decided */
     uint64_t events;
 };
 
@@ -55,6 +58,7 @@ enum model_kind {
     MODEL_LOOT,
     MODEL_WAKE,
     /* engine -> origin */
+    MODEL_BUSY,
     MODEL_REPLY,
     MODEL_HANDOVER,
     MODEL_HUNGRY,
@@ -74,26 +78,24 @@ struct model_engine {
     int number;
     bool dead;
     struct ipmpi_deque deque;
+    struct ipmpi_deque line; /* tasks that no other engine may run */
     struct ipmpi_limbo limbo;
     struct ipmpi_stealer stealer;
     struct model_task *running;
-    /* rank 0's account of it */
-    struct ipmpi_holder holder;
-    struct model_engine *prev, *next; /* in a level of rank 0 */
-    int level;                        /* how many tasks it has; -1: none */
-    bool hinted, emptied;
-    int giver; /* who was told to give it something; -1 */
+    struct ipmpi_holder holder; /* in the accounts of other engines */
 };
 
 struct model_rank0 {
     struct model_event *inbox;
     size_t first, n, cap;
     bool serving, client_next;
-    int64_t now_ns;               /* while it serves */
-    int64_t free_ns;              /* when it had served the last */
-    uint64_t submitted;           /* of the clients' tasks */
-    struct ipmpi_deque ready;     /* not given out */
-    struct model_engine **levels; /* by number of tasks: 0 .. 1 + prefetch */
+    int64_t now_ns;     /* while it serves */
+    int64_t free_ns;    /* when it had served the last */
+    uint64_t submitted; /* of the clients' tasks */
+    struct ipmpi_hub hub;
+    struct ipmpi_key *key;
+    int told_dead; /* engines are being told that this one is; -1: none */
+    bool closing;
 };
 
 struct model_world {
@@ -144,14 +146,6 @@ static inline struct model_task *model_task_at(struct ipmpi_deque_item *item)
                ? NULL
                : (struct model_task *)((char *)item -
                                        offsetof(struct model_task, in_deque));
-}
-
-static inline struct model_task *model_task_held(struct ipmpi_held *held)
-{
-    return held == NULL
-               ? NULL
-               : (struct model_task *)((char *)held -
-                                       offsetof(struct model_task, held));
 }
 
 #endif
