@@ -273,8 +273,14 @@ class Cluster:
         left += [f"file {path}" for path in
                  (self.profile_dir / "security").glob("*")]
         left += [f"port {port}" for port in sorted(self.ports)
-                 if _listens(port)]
+                 if _listens(port) and not self._is_another_s(port)]
         return left
+
+    def _is_another_s(self, port: int) -> bool:
+        """A port that we had may be given to another cluster at once."""
+        pids = processes.listeners(port)
+        return bool(pids) and all(processes.of_another(pid, self.mark)
+                                  for pid in pids)
 
     def check_nothing_left(self) -> None:
         """Raises ClusterError if the ended cluster left something."""

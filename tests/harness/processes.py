@@ -34,6 +34,40 @@ def marked(mark: str) -> list[int]:
     return sorted(found)
 
 
+def of_another(pid: int, mark: str) -> bool:
+    """Whether a process belongs to another tree that a test started."""
+    try:
+        environ = Path("/proc", str(pid), "environ").read_bytes()
+    except OSError:
+        return False
+    marks = [word for word in environ.split(b"\0")
+             if word.startswith(f"{MARK}=".encode())]
+    return bool(marks) and f"{MARK}={mark}".encode() not in marks
+
+
+def listeners(port: int) -> list[int]:
+    """Pids of the processes that listen at a TCP port of this machine."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and int(words[1].split(":")[1], 16) == port:
+                inodes.add(f"socket:[{words[9]}]")
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+            if inodes & descriptors(pid)]
+
+
+def descriptors(pid: int) -> set[str]:
+    """What a process has open, as /proc names it."""
+    found = set()
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    except OSError:
+        pass
+    return found
+
+
 def state(pid: int) -> str:
     """The state letter of a process; '' when it is gone."""
     try:
