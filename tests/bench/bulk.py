@@ -50,6 +50,10 @@ def measure(map_: Callable, workers: int, single: int, many: int, naps: int,
         found["map, best chunk items/s"] = many / min(
             timed(lambda: map_(jobs.nothing, range(many), chunk))
             for chunk in chunks for _ in range(TRIES))
+        times = jobs.skewed_times(400, 10 * NAP_S)
+        found["map, skewed tasks of 10 ms: efficiency"] = jobs.ideal(
+            times, workers) / min(timed(lambda: map_(jobs.nap, times, 1))
+                                  for _ in range(TRIES))
     if naps:
         ideal = naps * nap_takes() / workers
         found["map, tasks of 1 ms: efficiency"] = ideal / min(

@@ -36,7 +36,7 @@ def nap_all(submit, times: list[float]) -> float:
 
 def measure(submit, workers: int, tasks: int) -> dict[str, float]:
     """What both systems do, given how they submit a task."""
-    times = jobs.skewed_times(400, 0.01)
+    times = jobs.skewed_times(400, jobs.SKEWED_S)
     submit_all(submit, 100)
     return {"no-op, chunk 1 tasks/s": tasks / submit_all(submit, tasks),
             "skewed tasks: efficiency":

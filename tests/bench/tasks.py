@@ -114,7 +114,7 @@ def everything(side: str, engines: int, tasks: int,
         few = tasks if side == "ipmpi" else max(300, tasks // 10)
         found = by_generator(cluster, 4 * few)
         found.update(by_client(cluster, rc, few))
-        found.update(skewed(rc, 400, 0.01))
+        found.update(skewed(rc, 400, jobs.SKEWED_S))
         return found
 
 

@@ -27,9 +27,9 @@ TREES = {
 
 
 @interactive
-def subtree(tree, stack, grain):
-    """Counts the nodes below `stack`, a list of (depth, state), itself
-    included. After `grain` nodes what is left becomes children."""
+def visit(tree, stack, most):
+    """Visits nodes from `stack`, a list of (depth, state), and what is below
+    them, `most` of them; returns how many, and the stack that is left."""
     import hashlib
     import math
 
@@ -38,7 +38,7 @@ def subtree(tree, stack, grain):
     numbers = [i.to_bytes(4, "big") for i in range(int(max(b0, 100)) + 1)]
     log_q = log(1 - 1 / (1 + b0))
     nodes = 0
-    while stack and nodes < grain:
+    while stack and nodes < most:
         depth, state = stack.pop()
         nodes += 1
         random = int.from_bytes(state[16:], "big") & 0x7fffffff
@@ -51,9 +51,16 @@ def subtree(tree, stack, grain):
             count = min(100, int(log(1 - random / 2**31) / log_q))
         stack += [(depth + 1, sha1(state + number).digest())
                   for number in numbers[:count]]
-    if not stack:
-        return nodes
+    return nodes, stack
+
+
+@interactive
+def subtree(tree, stack, grain):
+    """Counts the nodes of `stack` and below. After `grain` nodes what is left
+    becomes two children."""
     from ipmpi import submit
+
+    nodes, stack = visit(tree, stack, grain)
     futures = [submit(subtree, tree, part, grain)
                for part in (stack[::2], stack[1::2]) if part]
     return nodes + sum(future.result() for future in futures)
@@ -68,7 +75,7 @@ def root(seed: int) -> list:
 def count(rc: ipp.Client, tree: tuple, seed: int, grain: int,
           timeout: float | None = None) -> int:
     """The nodes of a tree, counted by a cluster."""
-    rc[:].push({"subtree": subtree}, block=True)
+    rc[:].push({"subtree": subtree, "visit": visit}, block=True)
     return rc.load_balanced_view().apply_async(
         subtree, tree, root(seed), grain).get(timeout=timeout)
 
