@@ -222,6 +222,7 @@ static void hide(struct ipmpi_hub *hub, struct ipmpi_engine *engine)
 static void forget(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                    const struct ipmpi_exit_notice *notice)
 {
+    ipmpi_thefts_engine_gone(hub, engine);
     ipmpi_dispatch_engine_lost(hub, engine, notice);
     ipmpi_registry_remove(&hub->registry, &engine);
 }
@@ -261,7 +262,6 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
         ipmpi_farewells_say(hub, engine, engine->nmux > 0);
     hide(hub, engine);
     ipmpi_casts_engine_gone(hub, engine);
-    ipmpi_thefts_engine_gone(hub, engine);
     forget(hub, engine, notice);
 }
 

@@ -33,6 +33,7 @@ struct ipmpi_sharing {
     size_t nahead;     /* tasks ahead, now */
     size_t nstealable; /* sent, not begun, and any engine may run it; now */
     struct ipmpi_engine *givers[IPMPI_GIVER_LEVELS]; /* schedulers/givers.h */
+    struct ipmpi_engine *orders; /* thefts.c: thieves, the oldest order first */
     uint64_t nthefts, nstolen, nrefused, nmissing, nreturned;
 };
 

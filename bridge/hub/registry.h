@@ -55,6 +55,8 @@ struct ipmpi_engine {
     struct ipmpi_engine *giver; /* who was told to give it something */
     struct ipmpi_engine *takers; /* whom it was told to give something */
     struct ipmpi_engine *taker_prev, *taker_next;
+    int64_t order_due_us; /* so long that is waited for */
+    struct ipmpi_engine *order_prev, *order_next;
     int giver_level; /* schedulers/givers.h */
     struct ipmpi_engine *giver_prev, *giver_next;
     int32_t naborts; /* its replies that aborted queued cells */

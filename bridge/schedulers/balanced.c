@@ -89,12 +89,16 @@ static int64_t timeout_us(const struct ipmpi_balanced *b)
     return b->queues.timers != NULL ? b->queues.timers->deadline_us : INT64_MAX;
 }
 
+static int64_t earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
+
 int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub)
 {
-    const int64_t task = timeout_us(hub->balanced);
-    const int64_t gang = ipmpi_gang_deadline_us(hub);
-
-    return task < gang ? task : gang;
+    return earlier(
+        timeout_us(hub->balanced),
+        earlier(ipmpi_gang_deadline_us(hub), ipmpi_thefts_deadline_us(hub)));
 }
 
 void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
@@ -107,6 +111,7 @@ void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub)
         else
             ipmpi_balanced_fail(hub, task, NULL, "TaskTimeout", "");
     }
+    ipmpi_thefts_fire_timers(hub);
     if (ipmpi_gang_deadline_us(hub) <= now_us(hub))
         ipmpi_balanced_scan(hub);
 }

@@ -60,8 +60,8 @@ void ipmpi_balanced_scan(struct ipmpi_hub *hub);
  * that is undecided, with this EngineError. False: there is none left. */
 bool ipmpi_balanced_give_up(struct ipmpi_hub *hub, const char *why);
 
-/* When the next task times out (monotonic, us), or INT64_MAX; and what to do
- * then. */
+/* When something is due, such as the time-out of a task (monotonic, us), or
+ * INT64_MAX; and what to do then. */
 int64_t ipmpi_balanced_deadline_us(const struct ipmpi_hub *hub);
 void ipmpi_balanced_fire_timers(struct ipmpi_hub *hub);
 

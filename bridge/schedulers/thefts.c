@@ -2,8 +2,8 @@
  *
  * Note [no race]. GIVE travels the way of WORK, so its victim has all that it
  * was sent when it answers; and what it had begun it said before. A victim
- * that had nothing to give (`emptied`) is not asked again until something new
- * is sent there. So orders come to an end. */
+ * that had nothing to give (`emptied`), or did not answer, is not asked again
+ * until something new is sent there. So orders come to an end. */
 #include "bridge/schedulers/thefts.h"
 
 #include <string.h>
@@ -15,6 +15,9 @@
 #include "bridge/schedulers/givers.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+
+/* An engine that was not stopped answers at once. */
+enum { ORDER_US = 1000 * 1000 };
 
 static int rank_in_world(const struct ipmpi_engine *engine)
 {
@@ -63,7 +66,9 @@ void ipmpi_thefts_feed(struct ipmpi_hub *hub, struct ipmpi_engine *thief)
     if (victim == NULL)
         return;
     thief->giver = victim;
+    thief->order_due_us = hub->out.now_us(hub->out.ctx) + ORDER_US;
     DL_APPEND2(victim->takers, thief, taker_prev, taker_next);
+    DL_APPEND2(hub->sharing.orders, thief, order_prev, order_next);
     tell(hub, victim, IPMPI_MSG_GIVE,
          victim->world == thief->world ? rank_in_world(thief) : 0, 0, NULL);
 }
@@ -72,6 +77,7 @@ void ipmpi_thefts_feed(struct ipmpi_hub *hub, struct ipmpi_engine *thief)
 static void settle(struct ipmpi_hub *hub, struct ipmpi_engine *thief)
 {
     DL_DELETE2(thief->giver->takers, thief, taker_prev, taker_next);
+    DL_DELETE2(hub->sharing.orders, thief, order_prev, order_next);
     thief->giver = NULL;
     ipmpi_thefts_feed(hub, thief);
 }
@@ -87,6 +93,25 @@ static void settle_all(struct ipmpi_hub *hub, struct ipmpi_engine *victim)
         thief = victim->takers;
         if (thief == last)
             last = NULL;
+        settle(hub, thief);
+    }
+}
+
+int64_t ipmpi_thefts_deadline_us(const struct ipmpi_hub *hub)
+{
+    return hub->sharing.orders != NULL ? hub->sharing.orders->order_due_us
+                                       : INT64_MAX;
+}
+
+void ipmpi_thefts_fire_timers(struct ipmpi_hub *hub)
+{
+    const int64_t now = hub->out.now_us(hub->out.ctx);
+
+    while (ipmpi_thefts_deadline_us(hub) <= now) {
+        struct ipmpi_engine *thief = hub->sharing.orders;
+
+        thief->giver->emptied = true;
+        ipmpi_givers_note(hub, thief->giver);
         settle(hub, thief);
     }
 }

@@ -23,6 +23,11 @@ void ipmpi_thefts_hungry(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
 /* The engine may have nothing to do: gets it something if there is any. */
 void ipmpi_thefts_feed(struct ipmpi_hub *hub, struct ipmpi_engine *engine);
 
+/* When an order will have been waited for long enough (monotonic, us), or
+ * INT64_MAX; and what to do then: another engine is told to give. */
+int64_t ipmpi_thefts_deadline_us(const struct ipmpi_hub *hub);
+void ipmpi_thefts_fire_timers(struct ipmpi_hub *hub);
+
 /* The engine is gone: whom it was to give something gets it elsewhere. Those
  * of its world must have been told (GONE) before. */
 void ipmpi_thefts_engine_gone(struct ipmpi_hub *hub,

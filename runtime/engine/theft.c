@@ -7,12 +7,17 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/engine/children_account.h"
 #include "runtime/engine/state.h"
 #include "runtime/engine/theft_message.h"
 #include "runtime/engine/theft_thief.h"
 #include "runtime/engine/theft_victim.h"
+
+/* An engine's comm thread answers at once, unless the whole engine was stopped
+ * or its node has no time for it. Then others are asked. */
+enum { ANSWER_US = 500 * 1000 };
 
 /* ---- what the stealer wants (struct ipmpi_steal_actions) ------------ */
 
@@ -22,6 +27,7 @@ static void ask(void *arg, int victim)
     const struct ipmpi_msg_head head = ipmpi_theft_head(
         IPMPI_MSG_STEAL, ipmpi_queue_is_helping(engine->queue));
 
+    engine->theft.answer_by_us = ipmpi_clock_now_us() + ANSWER_US;
     ipmpi_theft_say(engine, ipmpi_theft_rank_of(victim), &head, NULL, NULL);
 }
 
@@ -120,10 +126,19 @@ void ipmpi_theft_clear(struct ipmpi_theft *theft)
     ipmpi_seating_destroy(&theft->seating);
 }
 
+static void watch_the_clock(struct ipmpi_theft *theft)
+{
+    if (theft->stealer.asked < 0)
+        theft->answer_by_us = 0;
+    else if (ipmpi_clock_now_us() >= theft->answer_by_us)
+        ipmpi_stealer_stalled(&theft->stealer);
+}
+
 void ipmpi_theft_turn(struct ipmpi_engine *engine)
 {
     struct ipmpi_theft *theft = &engine->theft;
 
+    watch_the_clock(theft);
     if (theft->limbo.n == 0 && ipmpi_queue_is_dry(engine->queue))
         ipmpi_stealer_dry(&theft->stealer);
     else

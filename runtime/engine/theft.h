@@ -20,7 +20,8 @@ struct ipmpi_theft {
     struct ipmpi_seating *seating;
     struct ipmpi_stealer stealer;
     struct ipmpi_limbo limbo;
-    bool children_only; /* what the one who asks now can use */
+    int64_t answer_by_us; /* until when an answer is waited for; 0: for none */
+    bool children_only;   /* what the one who asks now can use */
     /* Whoever finds the queue dry is to wake the comm thread. Any thread. */
     atomic_bool watches_dryness;
     /* Somebody is to be woken when children wait. Any thread. */

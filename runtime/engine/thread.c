@@ -179,6 +179,7 @@ static int own_wait_ms(const struct ipmpi_engine *engine, int64_t text_due_us,
 
     wait = shorter(wait, until_ms(engine->interrupt_at_us, now_us));
     wait = shorter(wait, until_ms(engine->abandon_at_us, now_us));
+    wait = shorter(wait, until_ms(engine->theft.answer_by_us, now_us));
     return shorter(wait, until_ms(engine->gone_by_us, now_us));
 }
 

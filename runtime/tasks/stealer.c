@@ -1,8 +1,11 @@
 /* The thief's and the victim's part.
  *
  * Invariant: SEEKING exactly while an answer is awaited and the engine is
- *            dry; `asked` may outlast it, when work came by another way. */
+ *            dry; `asked` may outlast it, when work came by another way. Who is
+ *            among the silent is not asked. */
 #include "runtime/tasks/stealer.h"
+
+#include <string.h>
 
 void ipmpi_stealer_init(struct ipmpi_stealer *stealer,
                         const struct ipmpi_steal_actions *actions,
@@ -22,14 +25,41 @@ void ipmpi_stealer_init(struct ipmpi_stealer *stealer,
 
 /* ---- the thief ------------------------------------------------------ */
 
+static int find_silent(const struct ipmpi_stealer *stealer, int member)
+{
+    int i = stealer->nsilent;
+
+    while (--i >= 0 && stealer->silent[i] != member)
+        ;
+    return i;
+}
+
+static void drop_silent(struct ipmpi_stealer *stealer, int i)
+{
+    memmove(&stealer->silent[i], &stealer->silent[i + 1],
+            (size_t)(--stealer->nsilent - i) * sizeof(stealer->silent[0]));
+}
+
+/* It has said something. */
+static void heard(struct ipmpi_stealer *stealer, int member)
+{
+    const int i = find_silent(stealer, member);
+
+    if (i >= 0)
+        drop_silent(stealer, i);
+}
+
 static int choose_victim(struct ipmpi_stealer *stealer)
 {
-    const int woke = stealer->next;
+    int victim = stealer->next;
 
     stealer->next = -1;
-    if (woke >= 0 && !ipmpi_seating_is_gone(stealer->seating, woke))
-        return woke;
-    return ipmpi_search_next(&stealer->search, stealer->seating);
+    if (victim >= 0 && !ipmpi_seating_is_gone(stealer->seating, victim))
+        return victim;
+    do
+        victim = ipmpi_search_next(&stealer->search, stealer->seating);
+    while (victim >= 0 && find_silent(stealer, victim) >= 0);
+    return victim;
 }
 
 /* Asks the next one; quiet if there is none. */
@@ -85,8 +115,21 @@ static void answered(struct ipmpi_stealer *stealer, int victim)
         stealer->asked = -1;
 }
 
+void ipmpi_stealer_stalled(struct ipmpi_stealer *stealer)
+{
+    if (stealer->asked < 0)
+        return;
+    if (stealer->nsilent == IPMPI_SILENT_CAP)
+        drop_silent(stealer, 0);
+    stealer->silent[stealer->nsilent++] = stealer->asked;
+    stealer->asked = -1;
+    if (stealer->state == IPMPI_STEALER_SEEKING)
+        seek(stealer);
+}
+
 void ipmpi_stealer_refused(struct ipmpi_stealer *stealer, int victim)
 {
+    heard(stealer, victim);
     if (stealer->asked != victim)
         return;
     stealer->nrefused++;
@@ -98,6 +141,7 @@ void ipmpi_stealer_refused(struct ipmpi_stealer *stealer, int victim)
 /* Where some was, there may be more: the next time it runs dry, too. */
 void ipmpi_stealer_got(struct ipmpi_stealer *stealer, int victim, size_t n)
 {
+    heard(stealer, victim);
     answered(stealer, victim);
     stealer->ngot += n;
     stealer->hint = true;
@@ -106,6 +150,7 @@ void ipmpi_stealer_got(struct ipmpi_stealer *stealer, int victim, size_t n)
 
 void ipmpi_stealer_woken(struct ipmpi_stealer *stealer, int member)
 {
+    heard(stealer, member);
     stealer->next = member;
     stealer->hint = true;
     if (stealer->state == IPMPI_STEALER_QUIET)
@@ -126,6 +171,7 @@ void ipmpi_stealer_asked(struct ipmpi_stealer *stealer, int thief)
     const size_t n =
         stealer->off ? 0 : stealer->actions.give(stealer->actions.ctx, thief);
 
+    heard(stealer, thief);
     stealer->ngiven += n;
     if (n > 0)
         return;

@@ -9,10 +9,12 @@
  *            |              |       | none left: QUIET, told   |
  *   QUIET    | hint: SEEKING| FED   |                          | SEEKING, m
  *
- * One question is open at a time. A search that found nothing ends in silence:
- * nothing is asked again until rank 0, or another engine by its lifelines
- * (lifelines.h), says that there is work. The `hint` says so beforehand: that
- * it is worth a search when the engine runs dry.
+ * One question is open at a time. Who does not answer for long (it was stopped,
+ * or its node is overloaded) counts as if it had refused, and is passed over in
+ * searches until it says something. A search that found nothing ends in
+ * silence: nothing is asked again until rank 0, or another engine by its
+ * lifelines (lifelines.h), says that there is work. The `hint` says so
+ * beforehand: that it is worth a search when the engine runs dry.
  *
  * Threads: none of its own. Nothing blocks or allocates; no clock. */
 #ifndef IPMPI_TASKS_STEALER_H
@@ -44,6 +46,9 @@ enum ipmpi_stealer_state {
     IPMPI_STEALER_QUIET,
 };
 
+/* So many that do not answer are remembered: the oldest give way. */
+enum { IPMPI_SILENT_CAP = 16 };
+
 struct ipmpi_stealer {
     struct ipmpi_steal_actions actions;
     struct ipmpi_seating *seating; /* lent */
@@ -54,6 +59,8 @@ struct ipmpi_stealer {
     bool off;  /* --steal off, or the engine leaves: asks and gives nothing */
     int asked; /* whose answer is awaited; -1: nobody's */
     int next;  /* who woke us: asked before all others; -1: nobody */
+    int silent[IPMPI_SILENT_CAP]; /* who did not answer, oldest first */
+    int nsilent;
     uint64_t nasked, nrefused, ngiven, ngot; /* for tests and metrics */
 };
 
@@ -71,6 +78,9 @@ void ipmpi_stealer_fed(struct ipmpi_stealer *stealer);
 void ipmpi_stealer_hint(struct ipmpi_stealer *stealer);
 /* It has more than it can do at once: wakes those who are tied to it. */
 void ipmpi_stealer_surplus(struct ipmpi_stealer *stealer);
+
+/* The one that was asked takes too long to answer. */
+void ipmpi_stealer_stalled(struct ipmpi_stealer *stealer);
 
 /* --- other members ---------------------------------------------------- */
 

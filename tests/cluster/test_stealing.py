@@ -216,6 +216,33 @@ def test_deaths_of_thief_and_victim(stolen, who):
     assert again <= ({moved[0]} if who == "thief" else set())
 
 
+def test_a_victim_that_was_stopped(make_cluster, connect, gates):
+    """Whoever asks it for work does not wait for it: others are asked."""
+    rc = connect(make_cluster(3))
+    work = gates(rc.load_balanced_view())
+    work.submit(3)
+    until(lambda: len(work.begun()) == 3, "all engines are busy")
+    work.submit(45)
+    until(lambda: sum(map(len, tasks_of(rc).values())) == 48,
+          "all are sent ahead")
+    tasks = {key: [work.number_of(i) for i in ids]
+             for key, ids in tasks_of(rc).items()}
+    (slow, (first, *behind)), (still, lost), (fast, _) = tasks.items()
+    stopped = work.begun()[lost[0]][0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        work.open(*set(range(48)) - {first})
+        for number in behind:  # all that waits for the slow one
+            assert work.results[number].get(timeout=WAIT)[0] == number
+        assert not work.results[first].ready()
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    work.open(first)
+    for number, result in enumerate(work.results):
+        assert result.get(timeout=WAIT)[0] == number
+    assert all(len(pids) == 1 for pids in work.begun().values())
+
+
 def test_targets_are_kept(make_cluster, connect, gates):
     rc = connect(make_cluster(2))
     work = gates(rc.load_balanced_view())

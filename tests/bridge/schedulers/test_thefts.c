@@ -435,6 +435,31 @@ static void who_has_most_is_to_give(void **state)
     fake_hub_close(fake);
 }
 
+/* It may have been stopped: others are asked, and what it gives late counts. */
+static void the_giver_does_not_answer(void **state)
+{
+    struct fake_hub *fake = open_rich_and_poor();
+    const int silent = giver(fake);
+    const char *last = NULL;
+
+    (void)state;
+    CHECK_EQ(ipmpi_balanced_deadline_us(&fake->hub), fake->now_us + 1000000);
+    fake->now_us += 999999;
+    ipmpi_balanced_fire_timers(&fake->hub);
+    CHECK_STR(order(fake), "");
+    fake->now_us += 1;
+    ipmpi_balanced_fire_timers(&fake->hub);
+    CHECK(giver(fake) != silent);
+    CHECK(ipmpi_balanced_deadline_us(&fake->hub) > fake->now_us);
+    last = ipmpi_job_of(ipmpi_registry_by_rank(&fake->hub.registry, silent)
+                            ->sent.first->prev)
+               ->msg_id;
+    HANDS_OVER(fake, silent - 1, 4, last);
+    CHECK_STR(order(fake) + strlen("grant 4 N"), ": 1, not 0");
+    CHECK_EQ(fake_where(fake, last), 3);
+    fake_hub_close(fake);
+}
+
 static void the_giver_dies(void **state)
 {
     struct fake_hub *fake = open_rich_and_poor();
@@ -582,6 +607,7 @@ int main(void)
         cmocka_unit_test(retries_of_the_stolen_go_elsewhere),
         cmocka_unit_test(between_worlds_by_way_of_rank_0),
         cmocka_unit_test(who_has_most_is_to_give),
+        cmocka_unit_test(the_giver_does_not_answer),
         cmocka_unit_test(the_giver_dies),
         cmocka_unit_test(the_taker_dies),
         cmocka_unit_test(the_thief_dies_before_the_hand_over_comes),

@@ -124,6 +124,47 @@ static void a_search(void **state)
     CHECK_EQ(s->nasked, 2);
 }
 
+static void who_does_not_answer_is_passed_over(void **state)
+{
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = &solo->stealer;
+
+    ipmpi_stealer_stalled(s); /* nobody was asked */
+    seek(solo);
+    ipmpi_stealer_stalled(s);
+    did(solo, "a2");
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "q0");
+    ipmpi_stealer_woken(s, 2); /* the next search: 1 is still silent */
+    did(solo, "a2");
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "a2");
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "q0");
+    ipmpi_stealer_refused(s, 1); /* at last */
+    ipmpi_stealer_woken(s, 2);
+    did(solo, "a2");
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "a1");
+}
+
+/* What the silent one gives after all is welcome. */
+static void a_late_answer(void **state)
+{
+    struct solo *solo = *state;
+    struct ipmpi_stealer *s = seek(solo);
+
+    ipmpi_stealer_stalled(s);
+    did(solo, "a2");
+    ipmpi_stealer_got(s, 1, 2);
+    CHECK_EQ(s->state, IPMPI_STEALER_FED);
+    CHECK_EQ(s->asked, 2);
+    ipmpi_stealer_refused(s, 2);
+    did(solo, "");
+    ipmpi_stealer_dry(s);
+    did(solo, "a1");
+}
+
 static void success(void **state)
 {
     struct solo *solo = *state;
@@ -388,6 +429,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SOLO(a_search),
+        SOLO(who_does_not_answer_is_passed_over),
+        SOLO(a_late_answer),
         SOLO(success),
         SOLO(fed_meanwhile),
         SOLO(woken),
