@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import ipyparallel as ipp
 import pytest
@@ -104,6 +105,34 @@ def test_what_had_begun_is_retried_if_it_may_be(make_cluster, connect,
     assert ar.get(WAIT) == "a"
     assert journal.counts()["a"] == {"B": 2, "E": 1}
     assert "exited with code 3" in cluster.log()
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["reads", "stopped"])
+def test_much_is_on_its_way_to_it(make_cluster, connect, stopped):
+    """By TCP, as between nodes and to engines that were added: there Open MPI
+    ends the sender, too, unless it is kept from it (note [hang-up])."""
+    cluster = make_cluster(2, env={"OMPI_MCA_btl": "self,tcp"})
+    rc = connect(cluster)
+    pid = rc[0].apply_sync(os.getpid)
+    before = resident(pid)
+    if stopped:
+        os.kill(pid, signal.SIGSTOP)
+    pushes = [rc[0].push({"x": bytes(64 << 20)}, block=False)
+              for _ in range(3)]
+    if stopped:
+        until(lambda: rc.queue_status()[0]["queue"] == 3, "no push comes")
+    else:
+        until(lambda: resident(pid) > before + (8 << 20), "nothing comes")
+    os.kill(pid, signal.SIGKILL)
+    for push in pushes:
+        with pytest.raises(ipp.RemoteError, match="EngineError"):
+            push.get(WAIT)
+    assert rc[1].push({"x": bytes(1 << 20)}, block=False).get(WAIT) is None
+    assert cluster.process.poll() is None
 
 
 def test_an_engine_that_stands_still(make_cluster, connect, journal):
