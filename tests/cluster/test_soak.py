@@ -1,7 +1,8 @@
 """Engines die at random under load; at the end every task is accounted for.
 
-The judge is a journal that the tasks themselves write: what the cluster says
-of a task must agree with what it did.
+Some tasks have children, and all are of very different length, so that much is
+stolen. The judge is a journal that the tasks themselves write: what the
+cluster says of a task must agree with what it did.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import collections
 import os
 import random
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import ipyparallel as ipp
 import pytest
-from harness.journal import Journal, job
+from harness.journal import Journal, family, job
 from ipyparallel import interactive
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bridge/client"))
+from ipmpi.hub import Hub  # noqa: E402
 
 ENGINES = 4
 RESULT = 60   # seconds within which a task must be decided
@@ -41,6 +47,7 @@ class Client(threading.Thread):
         self.view.apply_sync(os.getpid)  # what clients import, one by one
         self.stop = threading.Event()
         self.outcomes: dict[str, tuple[int, str, str]] = {}
+        self.children: list[tuple[str, str, str]] = []
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -62,15 +69,24 @@ class Client(threading.Thread):
         end = None
         if self.random.random() < 0.001:
             end = self.random.choice(("exit", "segfault", "kill"))
+        seconds = min(1.0, 0.005 * self.random.paretovariate(1.1))
+        path = str(self.journal.path)
         with self.view.temp_flags(retries=retries):
-            ar = self.view.apply_async(
-                interactive(job), str(self.journal.path), task,
-                self.random.uniform(0, 0.04), end)
+            if self.random.random() < 0.03:
+                ar = self.view.apply_async(
+                    interactive(family), interactive(job), path, task,
+                    self.random.randrange(30), min(seconds, 0.05))
+            else:
+                ar = self.view.apply_async(interactive(job), path, task,
+                                           seconds, end)
         return task, retries, ar
 
     def decide(self, task: str, retries: int, ar) -> None:
         try:
-            outcome = "ok", ar.get(RESULT)
+            result = ar.get(RESULT)
+            outcome = "ok", ""
+            if isinstance(result, list):
+                self.children += map(tuple, result)
         except ipp.RemoteError as error:
             outcome = error.ename, error.evalue
         self.outcomes[task] = (retries, *outcome)
@@ -99,7 +115,10 @@ class Reaper(threading.Thread):
                     (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)))
             elif signal_to(pid, signal.SIGSTOP):
                 self.stop.wait(self.random.uniform(0.1, 1.0))
-                self.stopped += signal_to(pid, signal.SIGCONT)
+                if self.may_kill() and self.random.random() < 0.3:
+                    self.killed += signal_to(pid, signal.SIGKILL)
+                else:
+                    self.stopped += signal_to(pid, signal.SIGCONT)
 
     def may_kill(self) -> bool:
         """Engines are replaced five times a minute (--respawn), and tasks
@@ -138,6 +157,18 @@ def judge(task: str, retries: int, ename: str, text: str,
     return f"{task}: {retries} retries, {begun} B, {ended} E, {ename} {text}"
 
 
+def judge_child(name: str, ename: str, text: str,
+                done: collections.Counter) -> str | None:
+    """The same of a child, which has no retries."""
+    begun, ended = done["B"], done["E"]
+    if ename == "ok":
+        right = begun == ended == 1
+    else:
+        right = (ename == "EngineError" and ended <= begun <= 1 and
+                 ("was killed by" in text or "exited with" in text))
+    return None if right else f"{name}: {begun} B, {ended} E, {ename} {text}"
+
+
 @pytest.mark.parametrize("seconds", [
     15, pytest.param(240, marks=pytest.mark.long)])
 @pytest.mark.seconds(600)
@@ -172,12 +203,19 @@ def check(cluster, rc, journal, clients, reaper) -> None:
                 for task, outcome in client.outcomes.items()}
     wrong = [line for task, outcome in outcomes.items()
              if (line := judge(task, *outcome, done[task]))]
+    children = [fate for client in clients for fate in client.children]
+    wrong += [line for name, *fate in children
+              if (line := judge_child(name, *fate, done[name]))]
     assert not wrong, "\n".join(wrong)
     names = collections.Counter(outcome[1] for outcome in outcomes.values())
     lost = cluster.log().count("ENGINE-LOST")
-    print(f"{len(outcomes)} tasks: {dict(names)}; {lost} engines died, "
+    print(f"{len(outcomes)} tasks: {dict(names)}, {len(children)} children; "
+          f"{lost} engines died, "
           f"{reaper.stopped} were stopped for a while; ids now {rc.ids}")
-    assert set(done) <= set(outcomes)
+    assert {name.partition("/")[0] for name in done} <= set(outcomes)
+    # Children whose parent died are in nobody's list, and run once as well.
+    assert all(count["B"] <= 1 for name, count in done.items() if "/" in name)
+    assert children and sum(stolen(cluster)) > 0
     assert reaper.killed > 0 and lost >= reaper.killed
     assert names["ok"] > 10 * names["EngineError"]
     # A death costs at most what ran, and what had ended a moment before.
@@ -188,6 +226,13 @@ def check(cluster, rc, journal, clients, reaper) -> None:
     assert max(rc.ids) >= ENGINES
     assert len(set(rc[:].apply_sync(os.getpid))) == ENGINES
     assert cluster.process.poll() is None
+
+
+def stolen(cluster) -> tuple[int, int]:
+    """Tasks that went from engine to engine, and by way of rank 0."""
+    with Hub(cluster.info()) as hub:
+        seen = hub.ask("ipmpi_status_request")["stealing"]
+    return seen["stolen"], seen["returned"]
 
 
 def wait_for_idle(rc, seconds: float = 70) -> None:

@@ -61,3 +61,23 @@ def job(path, task, seconds, end=None):
              "kill": lambda: os.kill(os.getpid(), signal.SIGKILL)}[end]()
     note("E")
     return task
+
+
+def family(job, path, task, count, seconds):
+    """A task with children, which are `job`s; returns what became of each:
+    (name, "ok" or the name of an error, its text)."""
+    import os
+
+    from ipmpi import submit
+
+    job(path, task, 0)
+    names = [f"{task}/{os.getpid()}-{n}" for n in range(count)]
+    fates = []
+    for name, child in [(name, submit(job, path, name, seconds))
+                        for name in names]:
+        try:
+            assert child.result() == name
+            fates.append((name, "ok", ""))
+        except Exception as error:
+            fates.append((name, type(error).__name__, str(error)))
+    return fates
