@@ -12,7 +12,6 @@ runs, and prints its numbers as JSON.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import queue
@@ -34,32 +33,25 @@ TREE = uts.TREES["T1"]
 SMALL = (("geometric", 4.0, 7), 19, None)
 
 
-def tree_of(quick: bool) -> tuple:
-    """A tree, its root's stack and its nodes."""
-    tree, seed, nodes = SMALL if quick else TREE
-    return tree, uts.root(seed), nodes or _alone(quick)[1]
-
-
-@functools.cache
-def _alone(quick: bool) -> tuple[float, int]:
+def alone(tree, seed: int) -> tuple[float, int]:
     """Seconds that one process takes, and the nodes that it finds."""
-    tree, seed, _ = SMALL if quick else TREE
     start = time.perf_counter()
     nodes, _ = uts.visit(tree, uts.root(seed), float("inf"))
     return time.perf_counter() - start, nodes
 
 
 def efficiency(search: Callable, workers: int, quick: bool) -> float:
-    """search(tree, stack, grain) returns the number of nodes."""
-    tree, stack, nodes = tree_of(quick)
-    grain = GRAIN // 20 if quick else GRAIN
-    ideal = _alone(quick)[0] / min(workers, os.cpu_count())
+    """search(tree, stack, grain) returns the number of nodes. What one process
+    takes is measured right before."""
+    tree, seed, published = SMALL if quick else TREE
+    seconds, nodes = alone(tree, seed)
     start = time.perf_counter()
-    found = search(tree, stack, grain)
+    found = search(tree, uts.root(seed), GRAIN // 20 if quick else GRAIN)
     took = time.perf_counter() - start
-    if found != nodes:
-        raise RuntimeError(f"{found} nodes found, {nodes} are there")
-    return ideal / took
+    if found != (published or nodes):
+        raise RuntimeError(f"{found} nodes found, {published or nodes} are "
+                           "there")
+    return seconds / min(workers, os.cpu_count()) / took
 
 
 def by_client(submit: Callable, visit: Callable = jobs.visit) -> Callable:
