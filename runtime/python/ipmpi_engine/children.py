@@ -77,7 +77,8 @@ class Future:
     def result(self, timeout: float | None = None):
         """The child's result; runs waiting children meanwhile. Raises
         RemoteError for what the child raised, EngineError if its engine died
-        while it ran, TimeoutError."""
+        while it ran; TimeoutError after `timeout` seconds, or when a child
+        that this thread ran meanwhile has ended: that is not interrupted."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done():
             if end is not None and time.monotonic() >= end:
