@@ -160,16 +160,37 @@ void ipmpi_queue_ended(struct ipmpi_queue *queue, uint16_t flags)
     pthread_mutex_unlock(&queue->lock);
 }
 
+/* Under the lock: what has this number in the deque. Children are joined in
+ * the order in which they were submitted, or backward: so it is near one of
+ * the ends, however many there are, and the search begins at both. */
+static struct ipmpi_work *find_ref(const struct ipmpi_queue *queue,
+                                   uint64_t ref)
+{
+    struct ipmpi_deque_item *near = queue->deque.first, *far;
+
+    if (near == NULL)
+        return NULL;
+    far = near->prev;
+    for (size_t i = 0; i < queue->deque.n; i += 2) {
+        if (work_of(near)->ref == ref)
+            return work_of(near);
+        if (work_of(far)->ref == ref)
+            return work_of(far);
+        near = near->next;
+        far = far->prev;
+    }
+    return NULL;
+}
+
 /* Under the lock: the child with this number, else the next if it is one. */
 static struct ipmpi_work *find_child(const struct ipmpi_queue *queue,
                                      uint64_t ref)
 {
-    struct ipmpi_deque_item *item = ipmpi_deque_peek(&queue->deque);
-    struct ipmpi_work *next = work_of(item);
+    struct ipmpi_work *next = work_of(ipmpi_deque_peek(&queue->deque));
+    struct ipmpi_work *found = find_ref(queue, ref);
 
-    for (; item != NULL; item = item->next)
-        if (work_of(item)->ref == ref)
-            return work_of(item);
+    if (found != NULL)
+        return found;
     return next != NULL && next->kind == IPMPI_WORK_CHILD ? next : NULL;
 }
 

@@ -197,6 +197,38 @@ static void each_is_taken_or_removed_once(void **state)
         CHECK_EQ(atomic_load(&seen[i]), 1);
 }
 
+static void push_child(uint64_t ref)
+{
+    push(ref, IPMPI_WORK_CHILD);
+}
+
+static void check_child(uint64_t wanted, uint64_t ref)
+{
+    struct ipmpi_work *work = ipmpi_queue_take_child(queue, wanted);
+
+    CHECK(work != NULL);
+    CHECK_EQ(work->ref, ref);
+    ipmpi_work_destroy(&work);
+}
+
+/* Wherever it waits, of any number of children; else the newest. */
+static void a_child_is_found(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 7; n++) {
+        for (uint64_t wanted = 1; wanted <= n; wanted++) {
+            for (uint64_t i = 1; i <= n; i++)
+                push_child(i);
+            check_child(wanted, wanted);
+            for (uint64_t i = n; i >= 1; i--)
+                if (i != wanted)
+                    check_child(99, i);
+            CHECK(ipmpi_queue_take_child(queue, wanted) == NULL);
+        }
+    }
+    CHECK_EQ(ipmpi_queue_length(queue), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +237,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tasks_and_other_work_take_turns,
                                         open_queue, close_queue),
         cmocka_unit_test_setup_teardown(the_newest_tasks_are_stolen, open_queue,
+                                        close_queue),
+        cmocka_unit_test_setup_teardown(a_child_is_found, open_queue,
                                         close_queue),
         cmocka_unit_test(too_few_frames_are_no_work),
         cmocka_unit_test_setup_teardown(each_is_taken_or_removed_once,
