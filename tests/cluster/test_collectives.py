@@ -327,6 +327,24 @@ def test_what_does_not_fit_fails_on_all(four, code, verb, want):
     view.allreduce("x", block=True)
 
 
+def test_only_code_of_users_gets_a_traceback(four):
+    """A long one takes tenths of a second on each engine."""
+    def fail_on_2(a, b):
+        if me == 2:  # noqa: F821
+            raise ArithmeticError("not here")
+        return a
+
+    view = four[:]
+    for op in ("sum", ipp.interactive(fail_on_2)):
+        name = "missing" if op == "sum" else "x"
+        result = view.allreduce(name, op, block=False)
+        errors = [child.result(WAIT) for child in result._children]
+        tracebacks = [error.traceback for error in errors]
+        users = [i for i, text in enumerate(tracebacks) if "\n" in text]
+        assert users == ([] if op == "sum" else [2])
+        assert all(error.evalue in error.traceback for error in errors)
+
+
 def test_an_interrupt_reaches_all(four):
     view = four[:]
     busy = four[3].apply_async(time.sleep, 30)
@@ -363,5 +381,5 @@ def test_an_engine_that_dies_is_named(four):
     rest = four[[0, 2, 3]]
     rest.allreduce("big", into="sum", block=True)
     assert [float(s[0]) for s in rest.pull("sum", block=True)] == [3.0] * 3
-    with pytest.raises(Exception):
+    with pytest.raises(IndexError, match="no such engine: 1"):
         view.barrier(block=True)

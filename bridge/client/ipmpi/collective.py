@@ -61,12 +61,18 @@ class CollectiveVerbs:
 
     def _collective(self, verb: str, targets, block, root=_UNSET,
                     **arguments) -> AsyncResult | None:
-        targets = self.targets if targets is None else targets
-        engines = list(self.client._build_targets(targets)[1])
+        engines = self._members(targets)
         if root is not _UNSET:
             arguments["root"] = _place(engines, root)
         return self._ask(_Requests, engines, block, collective, verb, engines,
                          secrets.randbits(63), arguments)
+
+    def _members(self, targets) -> list[int]:
+        targets = self.targets if targets is None else targets
+        try:
+            return list(self.client._build_targets(targets)[1])
+        except KeyError as missing:
+            raise IndexError(f"no such engine: {missing} (any more)") from None
 
     def _ask(self, kind: type, targets, block, function, *args
              ) -> AsyncResult | None:
@@ -101,8 +107,7 @@ class CollectiveVerbs:
                  ) -> AsyncResult | None:
         """Makes an array that is shared one that can be written to: a private
         copy on each engine. In code that runs there: ipmpi_engine.writable."""
-        targets = self.targets if targets is None else targets
-        engines = list(self.client._build_targets(targets)[1])
+        engines = self._members(targets)
         return self._ask(BroadcastView, engines, block, make_writable, name)
 
     def scatter(self, key: str, seq: Any = _UNSET, *args,

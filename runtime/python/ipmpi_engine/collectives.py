@@ -49,6 +49,11 @@ _UFUNCS = {
 class CollectiveError(RuntimeError):
     """A collective failed on all engines; the text names one and its reason."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows. It needs some tenths of a second for a traceback,
+        on each engine, and the frames are all ours."""
+        return _shown(self)
+
 
 def run(verb: str, engines: list[int], number: int, **arguments) -> None:
     """Takes part in one collective.
@@ -61,8 +66,25 @@ def run(verb: str, engines: list[int], number: int, **arguments) -> None:
         _VERBS[verb](_Group(engines), **arguments)
     except ConnectionAbortedError as error:
         raise CollectiveError(str(error)) from None
+    except Exception as error:
+        if _is_ours(error):  # the others wait for its text
+            shown = _shown(error)
+            error._render_traceback_ = lambda: shown
+        raise
     finally:
         _ipmpi.collective_close()
+
+
+def _shown(error: Exception) -> list[str]:
+    return [f"{type(error).__name__}: {error}"]
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it was raised here, and not by code of the user's."""
+    tb = error.__traceback__
+    while tb.tb_next is not None:
+        tb = tb.tb_next
+    return tb.tb_frame.f_globals.get("__package__") == __package__
 
 
 class _Group:
