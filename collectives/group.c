@@ -22,6 +22,7 @@ enum {
     NAP_US = 50,
     LONG_NAP_US = 1000,
     DRAIN_US = 50000,
+    DRAIN_MOST = 2048,
     FAILED_CAP = 16,
 };
 #define CHUNK ((size_t)1 << 30) /* of a message: MPI counts are ints */
@@ -49,24 +50,23 @@ void *ipmpi_group_alloc(struct ipmpi_group *group, size_t size)
 
 /* ---- opening and closing -------------------------------------------- */
 
+/* Only what has come whole: libraries send up to some KiB at once, but more
+ * only when it is received, and then its sender may be dead. Such a message
+ * stays where it is, which is a few bytes. */
 static bool drain_one(MPI_Comm comm, int tag)
 {
-    MPI_Message message;
+    uint8_t room[DRAIN_MOST];
     MPI_Status status;
     int found = 0, len = 0;
-    void *room;
 
-    if (MPI_Improbe(MPI_ANY_SOURCE, tag, comm, &found, &message, &status) !=
-            MPI_SUCCESS ||
+    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, comm, &found, &status) != MPI_SUCCESS ||
         !found)
         return false;
     MPI_Get_count(&status, MPI_BYTE, &len);
-    room = malloc(len > 0 ? (size_t)len : 1);
-    if (room == NULL) /* cut short; nobody wants it */
-        len = 0;
-    MPI_Mrecv(room, len, MPI_BYTE, &message, MPI_STATUS_IGNORE);
-    free(room);
-    return true;
+    if (len > DRAIN_MOST)
+        return false;
+    return MPI_Recv(room, len, MPI_BYTE, status.MPI_SOURCE, tag, comm,
+                    MPI_STATUS_IGNORE) == MPI_SUCCESS;
 }
 
 static void drain_failed(MPI_Comm comm, int but)

@@ -10,7 +10,7 @@ import time
 
 import ipyparallel as ipp
 import pytest
-from ours import WAIT, connected, our_cluster
+from ours import WAIT, connected, our_cluster, until
 
 NUMBERS = "bhilqBHILQfdgFDG"
 OPERATIONS = {"sum": NUMBERS, "prod": NUMBERS,
@@ -383,3 +383,25 @@ def test_an_engine_that_dies_is_named(four):
     assert [float(s[0]) for s in rest.pull("sum", block=True)] == [3.0] * 3
     with pytest.raises(IndexError, match="no such engine: 1"):
         view.barrier(block=True)
+
+
+def test_one_that_dies_under_way_stops_nobody(kind):
+    """What it had sent and nobody has received is left alone."""
+    with our_cluster(kind, 5) as cluster, connected(cluster) as client:
+        client[:].execute(PREPARE + "x = np.ones(4_000_000)", block=True)
+        pids = client[:].apply_sync(os.getpid)
+        for victim in (1, 4, 0):
+            view = client[:]
+            start = time.monotonic()
+            view.allreduce("x", into="y", block=True)
+            took = time.monotonic() - start
+            dying = view.allreduce("x", into="y", block=False)
+            time.sleep(took * (victim + 1) / 8)  # wherever that is
+            os.kill(pids[victim], signal.SIGKILL)
+            texts = failures(dying)
+            assert texts == [] or sum(f"engine {victim}: was killed" in text
+                                      for text in texts) >= len(texts) - 1
+            until(lambda: victim not in client.ids)
+            rest = client[:]
+            rest.allreduce("x", into="y", block=False).get(WAIT)
+            assert rest["float(y[-1])"] == [len(rest)] * len(rest)
