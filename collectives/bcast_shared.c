@@ -17,46 +17,17 @@ struct offer {
     struct ipmpi_segment_address at;
 };
 
-static int leader_of(const int *node, int i, int root)
-{
-    int leader = 0;
-
-    if (node[i] == node[root])
-        return root;
-    while (node[leader] != node[i])
-        leader++;
-    return leader;
-}
-
-/* The broadcast among leaders, as a group of its own for as long as it lasts;
- * the messages of both match in the order posted. */
 static int bcast_leaders(struct ipmpi_group *group, void *data, size_t len,
                          int root, const int *node)
 {
-    struct ipmpi_group all = *group;
-    int *rank = ipmpi_group_alloc(group, (size_t)group->n * sizeof(*rank));
-    int n = 0, me = 0, leaders_root = 0, err;
+    struct ipmpi_group whole;
+    int place = 0;
+    int err = ipmpi_group_narrow(group, node, root, &place, &whole);
 
-    if (rank == NULL)
-        return IPMPI_ENOMEM;
-    for (int i = 0; i < all.n; i++) {
-        if (leader_of(node, i, root) != i)
-            continue;
-        me = i == all.me ? n : me;
-        leaders_root = i == root ? n : leaders_root;
-        rank[n++] = all.rank[i];
-    }
-    group->plain = all.plain && n == all.n;
-    group->spread = true;
-    group->rank = rank;
-    group->n = n;
-    group->me = me;
-    err = ipmpi_bcast(group, data, len, leaders_root);
-    group->plain = all.plain;
-    group->spread = all.spread;
-    group->rank = all.rank;
-    group->n = all.n;
-    group->me = all.me;
+    if (err != 0)
+        return err;
+    err = ipmpi_bcast(group, data, len, place);
+    ipmpi_group_widen(group, &whole);
     return err;
 }
 
@@ -86,7 +57,7 @@ static int offer_to_node(struct ipmpi_group *group, const struct offer *offer,
     if (err == 0)
         memset(answer, 1, (size_t)n);
     for (int i = 0; i < n && err == 0; i++) {
-        if (i == me || leader_of(node, i, root) != me)
+        if (i == me || ipmpi_leader_of(node, i, root) != me)
             continue;
         err = ipmpi_group_receive(group, &answer[i], 1, i);
         if (err == 0)
@@ -173,7 +144,7 @@ int ipmpi_bcast_shared(struct ipmpi_group *group, const void *data, size_t len,
     if (root < 0 || root >= group->n || len == 0)
         return IPMPI_EINVAL;
     ipmpi_buffer_release(&group->kept);
-    leader = leader_of(node, group->me, root);
+    leader = ipmpi_leader_of(node, group->me, root);
     return leader == group->me ? lead(group, data, len, root, node, buffer_out)
                                : follow(group, len, leader, buffer_out);
 }

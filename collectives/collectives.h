@@ -117,6 +117,13 @@ int ipmpi_reduce(struct ipmpi_group *group, void *data,
                  const struct ipmpi_numbers *numbers, int root);
 int ipmpi_allreduce(struct ipmpi_group *group, const void *mine, void *data,
                     const struct ipmpi_numbers *numbers);
+/* An allreduce whose result is there once on each node, by segments as
+ * ipmpi_bcast_shared has them: all get a view of it that they may write to,
+ * which makes a private copy of that page. `mine` is not empty. */
+int ipmpi_allreduce_shared(struct ipmpi_group *group, const void *mine,
+                           const struct ipmpi_numbers *numbers, const int *node,
+                           struct ipmpi_buffer **buffer_out);
+
 int ipmpi_scan(struct ipmpi_group *group, void *data,
                const struct ipmpi_numbers *numbers);
 

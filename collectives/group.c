@@ -273,18 +273,18 @@ static void nap(int64_t waited_us, bool patient)
     nanosleep(&time, NULL);
 }
 
-int ipmpi_group_wait(struct ipmpi_group *group, bool patient)
+static int wait_for(struct ipmpi_group *group, int first, bool patient)
 {
     const int64_t start = ipmpi_clock_now_us();
     int64_t now, poll_at = start + POLL_US;
     int done, err;
 
     for (;;) {
-        if (MPI_Testall(group->n_requests, group->requests, &done,
-                        MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        if (MPI_Testall(group->n_requests - first, group->requests + first,
+                        &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
             return give_up(group, IPMPI_EMPI);
         if (done) {
-            group->n_requests = 0;
+            group->n_requests = first;
             return 0;
         }
         now = ipmpi_clock_now_us();
@@ -296,6 +296,16 @@ int ipmpi_group_wait(struct ipmpi_group *group, bool patient)
         }
         nap(now - start, patient);
     }
+}
+
+int ipmpi_group_wait(struct ipmpi_group *group, bool patient)
+{
+    return wait_for(group, 0, patient);
+}
+
+int ipmpi_group_wait_from(struct ipmpi_group *group, int first)
+{
+    return wait_for(group, first, false);
 }
 
 int ipmpi_group_exchange(struct ipmpi_group *group, const void *out,

@@ -51,6 +51,10 @@ int ipmpi_group_plain_failed(struct ipmpi_group *group);
 /* Waits for all that was posted. `patient`: it may take long, be idle. */
 int ipmpi_group_wait(struct ipmpi_group *group, bool patient);
 
+/* Waits for what was posted when n_requests had been `first`; what was posted
+ * before that goes on. */
+int ipmpi_group_wait_from(struct ipmpi_group *group, int first);
+
 /* Both at once, then waits. */
 int ipmpi_group_exchange(struct ipmpi_group *group, const void *out,
                          size_t out_len, int to, void *in, size_t in_len,
@@ -65,6 +69,17 @@ int ipmpi_combine(const void *in, void *inout,
                   const struct ipmpi_numbers *numbers, size_t count);
 MPI_Datatype ipmpi_mpi_type(enum ipmpi_number number);
 MPI_Op ipmpi_mpi_op(enum ipmpi_operation op);
+
+/* The member that does what is to be done once for the node of member i: the
+ * root on its own node, else the first. `node` as in ipmpi_bcast_shared. */
+int ipmpi_leader_of(const int *node, int i, int root);
+
+/* Makes a group one of the nodes' leaders alone, the caller among them, and
+ * the whole again; messages of both match in the order posted. IPMPI_ENOMEM. */
+int ipmpi_group_narrow(struct ipmpi_group *group, const int *node, int root,
+                       int *root_out, struct ipmpi_group *whole_out);
+void ipmpi_group_widen(struct ipmpi_group *group,
+                       const struct ipmpi_group *whole);
 
 /* The bytes before member i in a row of sizes. */
 size_t ipmpi_offset(const size_t *sizes, int i);

@@ -30,6 +30,12 @@ static void free_view(void *data, void *hint)
     munmap(data, (size_t)(uintptr_t)hint);
 }
 
+/* Another function, so that such a view is known by it. */
+static void free_filler(void *data, void *hint)
+{
+    free_view(data, hint);
+}
+
 static int refuse_if_told(void)
 {
     const char *word = getenv(IPMPI_SEGMENT_ENV);
@@ -145,7 +151,8 @@ void ipmpi_segment_prepare(const struct ipmpi_buffer *buffer,
     const uintptr_t start = ((uintptr_t)data + page - 1) & ~(page - 1);
     const uintptr_t end = ((uintptr_t)data + len) & ~(page - 1);
 
-    if (end > start && ipmpi_buffer_hint(buffer, free_made) != NULL)
+    if (end > start && (ipmpi_buffer_hint(buffer, free_made) != NULL ||
+                        ipmpi_buffer_hint(buffer, free_filler) != NULL))
         madvise((void *)start, end - start, MADV_POPULATE_WRITE);
 #else
     (void)buffer;
@@ -167,14 +174,16 @@ static bool is_it(int fd, const struct ipmpi_segment_address *address)
 static int map_view(int fd, size_t len, enum ipmpi_segment_access access,
                     struct ipmpi_buffer **buffer_out)
 {
-    const int write = access == IPMPI_SEGMENT_COPY ? PROT_WRITE : 0;
-    void *data = map(fd, len, PROT_READ | write, MAP_PRIVATE);
+    const bool fill = access == IPMPI_SEGMENT_FILL;
+    const int write = access == IPMPI_SEGMENT_READ ? 0 : PROT_WRITE;
+    void *data =
+        map(fd, len, PROT_READ | write, fill ? MAP_SHARED : MAP_PRIVATE);
     int err;
 
     if (data == NULL)
         return IPMPI_ENOMEM;
-    err = ipmpi_buffer_wrap(data, len, free_view, (void *)(uintptr_t)len,
-                            buffer_out);
+    err = ipmpi_buffer_wrap(data, len, fill ? free_filler : free_view,
+                            (void *)(uintptr_t)len, buffer_out);
     if (err != 0)
         munmap(data, len);
     return err;
@@ -184,12 +193,13 @@ int ipmpi_segment_open(const struct ipmpi_segment_address *address,
                        enum ipmpi_segment_access access,
                        struct ipmpi_buffer **buffer_out)
 {
+    const int mode = access == IPMPI_SEGMENT_FILL ? O_RDWR : O_RDONLY;
     char path[64];
     int fd, err = IPMPI_ENOENT;
 
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)address->pid,
              (int)address->fd);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    fd = open(path, mode | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err;
     if (is_it(fd, address))

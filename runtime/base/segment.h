@@ -1,10 +1,11 @@
 /* Segments: memory that the processes of one node share, with a name nowhere.
  * The kernel frees one when the last process that has it lets it go, or dies.
  *
- * Its maker fills it; others then open it by its address, through the maker's
- * descriptor in /proc: that needs the same user, and the same processes in
- * sight. Each gets a view of its own, which costs no memory until it is
- * written to. Nobody writes to the segment itself once it has been opened.
+ * Its maker fills it, or those do who open it for that (IPMPI_SEGMENT_FILL);
+ * others open it by its address, through the maker's descriptor in /proc: that
+ * needs the same user, and the same processes in sight. Each gets a view of its
+ * own, which costs no memory until it is written to. A view shows what was
+ * filled in before it was first looked at; nobody fills in more afterwards.
  *
  * Threads: any; nothing blocks. */
 #ifndef IPMPI_BASE_SEGMENT_H
@@ -30,6 +31,7 @@ struct ipmpi_segment_address {
 enum ipmpi_segment_access {
     IPMPI_SEGMENT_READ, /* a write to it is a fault */
     IPMPI_SEGMENT_COPY, /* a write to it makes a private copy of that page */
+    IPMPI_SEGMENT_FILL, /* a write to it is seen by all */
 };
 
 /* A new segment, for its maker to fill: while the buffer has a share, others
@@ -45,9 +47,9 @@ int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
 void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
                         size_t len);
 
-/* Before a part of it is written to through its mapping: asks for the pages at
- * once, since a fault for each costs several times as much. Only a hint;
- * another buffer is left alone. */
+/* Before a part of it is written to through its mapping (the maker's, or one
+ * for filling): asks for the pages at once, since a fault for each costs
+ * several times as much. Only a hint; another buffer is left alone. */
 void ipmpi_segment_prepare(const struct ipmpi_buffer *buffer,
                            const uint8_t *data, size_t len);
 

@@ -87,10 +87,10 @@ PyObject *ipmpi_python_views(const struct ipmpi_frames *frames, size_t first)
     return list;
 }
 
-PyObject *ipmpi_python_read_only(struct ipmpi_buffer *buffer)
+PyObject *ipmpi_python_view(struct ipmpi_buffer *buffer, bool read_only)
 {
     const struct ipmpi_frame frame = {ipmpi_buffer_data(buffer),
                                       ipmpi_buffer_len(buffer), buffer};
 
-    return view_of(&frame, 1);
+    return view_of(&frame, read_only);
 }

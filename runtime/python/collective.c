@@ -224,5 +224,7 @@ PyMethodDef ipmpi_python_collective_methods[] = {
      METH_VARARGS | METH_KEYWORDS, ipmpi_collective_move_doc},
     {"collective_share", ipmpi_collective_share, METH_VARARGS,
      ipmpi_collective_share_doc},
+    {"collective_reduce_shared", ipmpi_collective_reduce_shared, METH_VARARGS,
+     ipmpi_collective_reduce_shared_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -33,12 +33,23 @@ PyObject *ipmpi_collective_raise(int err);
  * caller's. NULL: raised. */
 size_t *ipmpi_collective_sizes(PyObject *sequence, Py_ssize_t want);
 
-/* collective_data.c */
+/* The bytes of an object (None: none). -1: raised. Afterwards they are put
+ * back: after a call that failed (`err`) they stay lent until close. */
+int ipmpi_collective_get(PyObject *object, Py_buffer *buffer, int flags);
+void ipmpi_collective_put_back(Py_buffer *buffer, int err);
+
+/* Numbers in `len` bytes, and an operation, by name; those of which
+ * ipmpi_numbers_can says no where a name is unknown. */
+void ipmpi_collective_numbers(const char *number, const char *op, size_t len,
+                              struct ipmpi_numbers *numbers_out);
+
+/* collective_data.c, collective_shared.c */
 PyObject *ipmpi_collective_can(PyObject *self, PyObject *args);
 PyObject *ipmpi_collective_move(PyObject *self, PyObject *args,
                                 PyObject *kwargs);
 PyObject *ipmpi_collective_share(PyObject *self, PyObject *args);
+PyObject *ipmpi_collective_reduce_shared(PyObject *self, PyObject *args);
 extern const char ipmpi_collective_can_doc[], ipmpi_collective_move_doc[],
-    ipmpi_collective_share_doc[];
+    ipmpi_collective_share_doc[], ipmpi_collective_reduce_shared_doc[];
 
 #endif

@@ -169,15 +169,14 @@ PyObject *ipmpi_collective_can(PyObject *self, PyObject *args)
                           place(op, operation_names, IPMPI_OPERATIONS)));
 }
 
-static int get_buffer(PyObject *object, Py_buffer *buffer, int flags)
+int ipmpi_collective_get(PyObject *object, Py_buffer *buffer, int flags)
 {
     if (object == Py_None)
         return 0;
     return PyObject_GetBuffer(object, buffer, flags);
 }
 
-/* After success the memory is the caller's again; else it stays, for close. */
-static void put_back(Py_buffer *buffer, int err)
+void ipmpi_collective_put_back(Py_buffer *buffer, int err)
 {
     if (buffer->obj == NULL)
         return;
@@ -187,23 +186,29 @@ static void put_back(Py_buffer *buffer, int err)
         ipmpi_collective.kept[ipmpi_collective.n_kept++] = *buffer;
 }
 
+void ipmpi_collective_numbers(const char *number, const char *op, size_t len,
+                              struct ipmpi_numbers *numbers_out)
+{
+    const int n = place(number, number_names, IPMPI_NUMBERS);
+
+    numbers_out->number = (enum ipmpi_number)n;
+    numbers_out->operation =
+        (enum ipmpi_operation)place(op, operation_names, IPMPI_OPERATIONS);
+    if (n < IPMPI_NUMBERS)
+        numbers_out->count = len / ipmpi_number_size(numbers_out->number);
+}
+
 static int run_call(const struct verb *verb, struct call *call,
                     const char *number, const char *op)
 {
-    const size_t n = (size_t)place(number, number_names, IPMPI_NUMBERS);
     int err;
 
-    call->numbers.number = (enum ipmpi_number)n;
-    call->numbers.operation =
-        (enum ipmpi_operation)place(op, operation_names, IPMPI_OPERATIONS);
-    if (n < IPMPI_NUMBERS)
-        call->numbers.count =
-            (size_t)call->in.len / ipmpi_number_size(call->numbers.number);
+    ipmpi_collective_numbers(number, op, (size_t)call->in.len, &call->numbers);
     ipmpi_collective.thread = PyEval_SaveThread();
     err = verb->run(call);
     PyEval_RestoreThread(ipmpi_collective.thread);
-    put_back(&call->out, err);
-    put_back(&call->in, err);
+    ipmpi_collective_put_back(&call->out, err);
+    ipmpi_collective_put_back(&call->in, err);
     return err;
 }
 
@@ -218,10 +223,10 @@ static int fill_call(struct call *call, PyObject *out, PyObject *into,
     if (sizes_in != Py_None &&
         (call->sizes_in = ipmpi_collective_sizes(sizes_in, n)) == NULL)
         return -1;
-    if (get_buffer(out, &call->out, PyBUF_SIMPLE) < 0)
+    if (ipmpi_collective_get(out, &call->out, PyBUF_SIMPLE) < 0)
         return -1;
-    if (get_buffer(into, &call->in, PyBUF_WRITABLE) < 0) {
-        put_back(&call->out, 0);
+    if (ipmpi_collective_get(into, &call->in, PyBUF_WRITABLE) < 0) {
+        ipmpi_collective_put_back(&call->out, 0);
         return -1;
     }
     return 0;
@@ -271,58 +276,4 @@ PyObject *ipmpi_collective_move(PyObject *self, PyObject *args,
     if (err != 0)
         return NULL;
     Py_RETURN_NONE;
-}
-
-const char ipmpi_collective_share_doc[] =
-    PyDoc_STR("collective_share(data, len, root, nodes)\n--\n\n"
-              "Broadcasts the root's data (None elsewhere; `len` bytes, not\n"
-              "0), one copy for each node. `nodes` has a number for each\n"
-              "member, the same for those on one node. Returns a memoryview\n"
-              "that cannot be written to. Only after agree.");
-
-/* As nodes of the C side; NULL: raised. */
-static int *nodes_of(PyObject *nodes)
-{
-    const int n = ipmpi_group_size(ipmpi_collective.group);
-    size_t *sizes = ipmpi_collective_sizes(nodes, n);
-    int *node = (int *)sizes; /* each is read before it is overwritten */
-
-    for (int i = 0; sizes != NULL && i < n; i++)
-        node[i] = (int)sizes[i];
-    return node;
-}
-
-PyObject *ipmpi_collective_share(PyObject *self, PyObject *args)
-{
-    struct ipmpi_buffer *buffer = NULL;
-    Py_buffer data = {0};
-    PyObject *object, *nodes, *view;
-    Py_ssize_t len;
-    int root, *node, err;
-
-    (void)self;
-    if (ipmpi_collective_check() < 0 ||
-        !PyArg_ParseTuple(args, "OniO:collective_share", &object, &len, &root,
-                          &nodes) ||
-        (node = nodes_of(nodes)) == NULL)
-        return NULL;
-    if (get_buffer(object, &data, PyBUF_SIMPLE) < 0) {
-        free(node);
-        return NULL;
-    }
-    err = ipmpi_group_rank(ipmpi_collective.group) == root && data.len != len
-              ? IPMPI_EINVAL
-              : 0;
-    ipmpi_collective.thread = PyEval_SaveThread();
-    if (err == 0)
-        err = ipmpi_bcast_shared(ipmpi_collective.group, data.buf, (size_t)len,
-                                 root, node, &buffer);
-    PyEval_RestoreThread(ipmpi_collective.thread);
-    put_back(&data, 0); /* the root's has been copied */
-    free(node);
-    if (err != 0)
-        return ipmpi_collective_raise(err);
-    view = ipmpi_python_read_only(buffer);
-    ipmpi_buffer_release(&buffer);
-    return view;
 }

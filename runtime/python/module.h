@@ -30,8 +30,8 @@ int ipmpi_python_wait_room(struct ipmpi_engine *engine, int interruptible);
 
 /* buffer.c: the frames of a message as a list of memoryviews. NULL: raised. */
 PyObject *ipmpi_python_views(const struct ipmpi_frames *frames, size_t first);
-/* A memoryview of a buffer (shared) that nobody may write to. NULL: raised. */
-PyObject *ipmpi_python_read_only(struct ipmpi_buffer *buffer);
+/* A memoryview of a buffer (shared). NULL: raised. */
+PyObject *ipmpi_python_view(struct ipmpi_buffer *buffer, bool read_only);
 /* Makes the type those views export. -1: raised. */
 int ipmpi_python_init_frame(void);
 

@@ -10,12 +10,13 @@
 
 #include "collectives/internal.h"
 
-enum { ROUNDS = 9, COLUMNS = 4 };
+enum { ROUNDS = 9, COLUMNS = 5 };
 
 static struct ipmpi_group *group;
 static int me, n;
 static uint8_t *a, *b;
 static size_t *sizes;
+static struct ipmpi_buffer *result;
 
 static int go_on(void *ctx)
 {
@@ -154,6 +155,18 @@ static int allreduce_ring(size_t len)
     return ipmpi_allreduce_ring(group, b, a, &numbers);
 }
 
+static int allreduce_shared(size_t len)
+{
+    const struct ipmpi_numbers numbers = doubles(len);
+    int *node = calloc((size_t)n, sizeof(*node));
+    int err;
+
+    ipmpi_buffer_release(&result); /* as when a name is bound again */
+    err = ipmpi_allreduce_shared(group, b, &numbers, node, &result);
+    free(node);
+    return err;
+}
+
 static int scan_mpi(size_t len)
 {
     return MPI_Scan(MPI_IN_PLACE, a, (int)(len / 8), MPI_DOUBLE, MPI_SUM,
@@ -236,7 +249,8 @@ static const struct verb {
      {{"MPI_Allreduce", allreduce_mpi},
       {"plain", allreduce_plain},
       {"doubling", allreduce_doubling},
-      {"ring", allreduce_ring}}},
+      {"ring", allreduce_ring},
+      {"shared", allreduce_shared}}},
     {"scan",
      false,
      false,
@@ -339,9 +353,11 @@ int main(int argc, char **argv)
 
         if (argc > 2 && strcmp(argv[2], verbs[v].name) != 0)
             continue;
-        for (size_t len = 8; len <= end; len *= 8)
+        for (size_t len = 8; len < end; len *= 8)
             measure_row(&verbs[v], len);
+        measure_row(&verbs[v], end);
     }
+    ipmpi_buffer_release(&result);
     free(a);
     free(b);
     free(sizes);

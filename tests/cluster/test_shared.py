@@ -101,6 +101,28 @@ def test_bcast_lands_once(four):
     until(lambda: not holders(cluster), "the segment is still there")
 
 
+def test_allreduce_lands_once(four):
+    cluster, client = four
+    view = client[:]
+    view.block = True
+    view.execute(f"import os; x = np.arange({2 * SIZE // 8}.)[::2]")
+    view.allreduce("x", into="y")
+    engines = view.apply_sync(os.getpid)
+    view.execute("ok = bool((y == 4 * x).all()) and y.flags.writeable")
+    assert view["ok"] == [True] * 4
+    assert all(mapped(pid, "Rss:") >= SIZE for pid in engines)
+    assert sum(map(mapped, engines)) < 1.1 * SIZE
+    client[2].execute("y[0] = 99", block=True)
+    assert view["float(y[0])"] == [0, 0, 99, 0]
+    assert sum(map(mapped, engines)) < 1.1 * SIZE  # but a page
+    view.execute("del y")
+    until(lambda: not holders(cluster), "the segment is still there")
+    view.allreduce("x", "max", into="y", shared=False)
+    view.execute("ok = bool((y == x).all())")
+    assert view["ok"] == [True] * 4
+    assert not holders(cluster)
+
+
 def test_small_and_private_ones_are_writable(four):
     cluster, client = four
     view = client[:]
@@ -209,4 +231,7 @@ def test_private_copies_where_nothing_can_be_shared(kind):
         view.execute(f"import numpy as np; x = np.ones({SIZE}, 'u1')")
         view.bcast("x", root=1)
         assert view.apply_sync(touch) == [(SIZE // 4096, False)] * 3
+        view.allreduce("x", "max", into="y")
+        view.execute("ok = bool((y == 1).all())")
+        assert view["ok"] == [True] * 3
         assert not holders(cluster)

@@ -102,6 +102,12 @@ void groups_miss_one(void)
     ipmpi_group_close(&group);
 }
 
+void groups_nodes(const struct ipmpi_group *group, int how, int *node_out)
+{
+    for (int i = 0; i < group->n; i++)
+        node_out[i] = how == 0 ? 3 : how == 1 ? i : i % 2;
+}
+
 void groups_check(check_fn *check)
 {
     static const size_t lens[] = {0, 1, 24, 1000, 40000, 300000};

@@ -26,6 +26,10 @@ void groups_refuse(const int *ranks, int n);
 /* The last rank never comes: the others give up. */
 void groups_miss_one(void);
 
+/* Members on one node, on nodes of their own, on two. */
+enum { GROUPS_NODES = 3 };
+void groups_nodes(const struct ipmpi_group *group, int how, int *node_out);
+
 typedef void check_fn(struct ipmpi_group *group, size_t len);
 
 /* Small and large groups, plain and others, with a length on each side of the

@@ -33,24 +33,17 @@ static void bcast(void **state)
     groups_check(check_bcast);
 }
 
-/* Members on one node, on nodes of their own, on two; the rows of a table. */
-static void make_nodes(const struct ipmpi_group *group, int how, int *node)
-{
-    for (int i = 0; i < group->n; i++)
-        node[i] = how == 0 ? 3 : how == 1 ? i : i % 2;
-}
-
 static void check_bcast_shared(struct ipmpi_group *group, size_t len)
 {
     struct ipmpi_buffer *buffer = NULL;
     int node[MEMBERS_CAP] = {0};
 
-    for (int how = 0; how < 3; how++) {
+    for (int how = 0; how < GROUPS_NODES; how++) {
         for (int root = 0; root < group->n; root++) {
             uint8_t *data = filled(group->me, 5, len);
             int err;
 
-            make_nodes(group, how, node);
+            groups_nodes(group, how, node);
             err = ipmpi_bcast_shared(group, group->me == root ? data : NULL,
                                      len, root, node, &buffer);
             CHECK_EQ(err, len == 0 ? IPMPI_EINVAL : 0);

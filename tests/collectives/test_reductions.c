@@ -92,6 +92,61 @@ static void reduce(void **state)
     groups_check(check_reductions);
 }
 
+/* ---- one result for a node ------------------------------------------- */
+
+/* What came is right, and what one writes to it the others do not see. */
+static void check_shared_result(struct ipmpi_group *group,
+                                struct ipmpi_buffer *buffer, size_t count)
+{
+    const int n = group->n;
+    int64_t *data = ipmpi_buffer_data(buffer);
+    size_t wrong = 0;
+
+    CHECK_EQ(ipmpi_buffer_len(buffer), count * sizeof(*data));
+    data[count / 2] += group->me;
+    CHECK_EQ(ipmpi_barrier(group), 0);
+    for (size_t k = 0; k < count; k++)
+        wrong += data[k] != (int64_t)(k + 3) * n * (n + 1) / 2 +
+                                (k == count / 2 ? group->me : 0);
+    CHECK_EQ(wrong, 0);
+}
+
+/* Pieces of several blocks, too. */
+static void check_shared(struct ipmpi_group *group, size_t len)
+{
+    const struct ipmpi_numbers numbers = {IPMPI_INT64, IPMPI_SUM, len * 2 / 3};
+    int64_t *mine = malloc(numbers.count * sizeof(*mine) + 1);
+
+    for (size_t k = 0; k < numbers.count; k++)
+        mine[k] = (group->me + 1) * (int64_t)(k + 3);
+    for (int how = 0; how < GROUPS_NODES; how++) {
+        struct ipmpi_buffer *buffer = NULL;
+        int node[MEMBERS_CAP];
+        int err;
+
+        groups_nodes(group, how, node);
+        err = ipmpi_allreduce_shared(group, mine, &numbers, node, &buffer);
+        CHECK_EQ(err, numbers.count == 0 ? IPMPI_EINVAL : 0);
+        if (err == 0)
+            check_shared_result(group, buffer, numbers.count);
+        ipmpi_buffer_release(&buffer);
+    }
+    CHECK(group->kept == NULL);
+    free(mine);
+}
+
+static void shared(void **state)
+{
+    (void)state;
+    groups_check(check_shared);
+    if (groups_rank() % 2 == 1) /* some have none, or all */
+        setenv("IPMPI_SHARE", "no", 1);
+    groups_check(check_shared);
+    setenv("IPMPI_SHARE", "no", 1);
+    groups_check(check_shared);
+    unsetenv("IPMPI_SHARE");
+}
+
 /* ---- every number with every operation ------------------------------- */
 
 /* Small enough for a product over all members in any number. */
@@ -229,7 +284,19 @@ static void fill_large(uint8_t *data, const struct ipmpi_numbers *numbers,
         data[k] = byte_of(member, k) & mask;
 }
 
-/* Two algorithms must agree, on small numbers with the arithmetic above, too;
+static void check_shared_numbers(struct ipmpi_group *group, const void *want,
+                                 const void *mine,
+                                 const struct ipmpi_numbers *numbers)
+{
+    struct ipmpi_buffer *buffer = NULL;
+    int node[MEMBERS_CAP] = {0};
+
+    CHECK_EQ(ipmpi_allreduce_shared(group, mine, numbers, node, &buffer), 0);
+    CHECK_MEM(ipmpi_buffer_data(buffer), want, ipmpi_buffer_len(buffer));
+    ipmpi_buffer_release(&buffer);
+}
+
+/* All algorithms must agree, on small numbers with the arithmetic above, too;
  * operations that are not for these numbers are refused. */
 static void check_numbers(struct ipmpi_group *group, size_t len,
                           const struct ipmpi_numbers *numbers, fill_fn *fill)
@@ -243,6 +310,8 @@ static void check_numbers(struct ipmpi_group *group, size_t len,
     if (can) {
         CHECK_EQ(ipmpi_allreduce_ring(group, NULL, b, numbers), 0);
         CHECK_MEM(a, b, len);
+        fill(b, numbers, group->me);
+        check_shared_numbers(group, a, b, numbers);
         if (fill == fill_small)
             check_result(group, a, numbers);
     }
@@ -280,6 +349,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reduce),
+        cmocka_unit_test(shared),
         cmocka_unit_test(numbers_and_operations),
         cmocka_unit_test(one_is_missing),
     };

@@ -165,11 +165,17 @@ class CollectiveVerbs:
                                 op=_operation(op), into=into or name)
 
     def allreduce(self, name: str, op: Operation = "sum",
-                  into: str | None = None, targets=None, block=None
-                  ) -> AsyncResult | None:
-        """As reduce, with the result on all engines."""
+                  into: str | None = None, targets=None, block=None,
+                  shared: bool = True) -> AsyncResult | None:
+        """As reduce, with the result on all engines.
+
+        shared: an array from 1 MiB on is kept once for all engines of a node;
+            an engine that writes to it has that page for itself. False: each
+            engine has its own
+        """
         return self._collective("allreduce", targets, block, name=name,
-                                op=_operation(op), into=into or name)
+                                op=_operation(op), into=into or name,
+                                shared=bool(shared))
 
     def scan(self, name: str, op: Operation = "sum", into: str | None = None,
              targets=None, block=None) -> AsyncResult | None:

@@ -2,7 +2,8 @@
 and arrays that all engines of a node share.
 
 A shared array is one copy in memory, whatever the number of engines on the
-node, and cannot be written to. It is freed when the last name on the last
+node. One that was broadcast cannot be written to; of a reduced one each engine
+has for itself the pages that it writes to. It is freed when the last name on the last
 engine is gone, and the kernel frees it if engines die.
 
 Threads: main only.
@@ -37,8 +38,20 @@ def share(array, told: dict, root: int, nodes: list[str]):
     this, the root included; it returns the shared array."""
     view = _ipmpi.collective_share(
         None if array is None else raw(contiguous(array)), size_of(told), root,
-        [nodes.index(node) for node in nodes])
+        _numbered(nodes))
     return restore(told, view)
+
+
+def reduce_shared(array, number: str, op: str, nodes: list[str]):
+    """An allreduce of all members' arrays, of which each node has one result
+    until it is written to. `number`: see _ipmpi.collective_can."""
+    view = _ipmpi.collective_reduce_shared(raw(contiguous(array)), number, op,
+                                           _numbered(nodes))
+    return restore(describe(array), view)
+
+
+def _numbered(nodes: list[str]) -> list[int]:
+    return [nodes.index(node) for node in nodes]
 
 
 def numpy_module():

@@ -25,7 +25,7 @@ from typing import Any, Callable
 import _ipmpi
 
 from .arrays import (SHARE_FROM, contiguous, describe, empty, is_array,
-                     numpy_module, pickled, raw, restore, share, size_of)
+                     numpy_module, pickled, raw, reduce_shared, restore, share, size_of)
 
 _MIN_DESCRIPTION = 512  # bytes of what one engine tells of its value
 _PER_ENGINE = 24        # more bytes for each engine of the group
@@ -383,15 +383,16 @@ def _alltoall_array(group: _Group, told: list[dict], data):
 
 
 def _reduce(group: _Group, name: str, op: str | Callable, root: int | None,
-            into: str, scan: bool = False) -> None:
-    """root None: all get the result; scan: member i that of 0 .. i."""
+            into: str, scan: bool = False, shared: bool = False) -> None:
+    """root None: all get the result; scan: member i that of 0 .. i; shared:
+    large ones may be there once a node."""
     value = group.value(name)
     if is_array(value):
         value = value.astype(value.dtype.newbyteorder("="), copy=False)
     if callable(op) or not is_array(value):
         result = _fold(group, value, op, root, scan)
     else:
-        result = _reduce_array(group, value, op, root, scan)
+        result = _reduce_array(group, value, op, root, scan, shared)
     group.commit()
     if root is None or group.me == root:
         group.names[into] = result
@@ -405,13 +406,17 @@ def _kind_of_number(dtype) -> str:
 
 
 def _reduce_array(group: _Group, value, op: str, root: int | None,
-                  scan: bool):
+                  scan: bool, shared: bool):
     number = _kind_of_number(value.dtype)
     if not _ipmpi.collective_can(number, op):
         return _fold(group, value, op, root, scan)
-    told = group.agree({**describe(value), "bytes": value.nbytes})
+    told = group.agree({**describe(value), "bytes": value.nbytes,
+                        "node": _ipmpi.node if shared else ""})
     for key in ("kind", "dtype", "shape"):
         group.same(told, key)
+    nodes = [one["node"] for one in told]
+    if shared and value.nbytes >= SHARE_FROM and len(set(nodes)) < group.size:
+        return reduce_shared(value, number, op, nodes)
     if root is None and not scan:
         result = empty(told[group.me])
         _ipmpi.collective("allreduce", raw(contiguous(value)), raw(result),
@@ -458,8 +463,8 @@ def _scan(group: _Group, name: str, op: str | Callable, into: str) -> None:
 
 
 def _allreduce(group: _Group, name: str, op: str | Callable,
-               into: str) -> None:
-    _reduce(group, name, op, None, into)
+               into: str, shared: bool = True) -> None:
+    _reduce(group, name, op, None, into, shared=shared)
 
 
 _VERBS = {

@@ -76,6 +76,12 @@ static int write_copy(void)
     return data[1] == 8 && data[0] == 7 ? 0 : 1;
 }
 
+static int fill_last(void)
+{
+    opened(IPMPI_SEGMENT_FILL)[LEN - 1] = 9;
+    return 0;
+}
+
 static int write_read_only(void)
 {
     signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
@@ -103,6 +109,18 @@ static void nobody_changes_it(void **state)
     CHECK_EQ(in_child(write_read_only), -SIGSEGV);
     CHECK_EQ(in_child(be_killed), -SIGKILL);
     CHECK_EQ(in_child(read_all), 0);
+}
+
+static void who_fills_it_is_seen(void **state)
+{
+    struct ipmpi_buffer *view;
+
+    (void)state;
+    CHECK_EQ(ipmpi_segment_open(&address, IPMPI_SEGMENT_COPY, &view), 0);
+    CHECK_EQ(in_child(fill_last), 0);
+    CHECK_EQ(((uint8_t *)ipmpi_buffer_data(view))[LEN - 1], 9);
+    CHECK_EQ(((uint8_t *)ipmpi_buffer_data(made))[LEN - 1], 9);
+    ipmpi_buffer_release(&view);
 }
 
 static void a_view_outlives_its_segment(void **state)
@@ -179,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(others_see_it, make, drop),
         cmocka_unit_test_setup_teardown(nobody_changes_it, make, drop),
+        cmocka_unit_test_setup_teardown(who_fills_it_is_seen, make, drop),
         cmocka_unit_test_setup_teardown(a_view_outlives_its_segment, make,
                                         drop),
         cmocka_unit_test_setup_teardown(only_the_file_itself_is_opened, make,
