@@ -167,6 +167,7 @@ class LazyMap:
     AHEAD_S = 0.1    # how much work the window should hold
     WINDOW_MOST = 1 << 16
     BYTES_MOST = 32 << 20
+    STEPS = 16       # parts of a window in which what is taken is noted
 
     def __init__(self, send: Callable[[list, Group], list[BulkFuture]],
                  arguments: Iterator, fixed: int | None, engines: int,
@@ -186,13 +187,17 @@ class LazyMap:
         self._unsent: collections.deque = collections.deque()
         self._sending = threading.Lock()
         self._ahead = 0     # items sent and not taken
+        self._step = 1      # items to take before that is noted,
+        self._taken = 0     # and how many were
+        self._job: BulkFuture | None = None
+        self._at = self._end = 0  # of its items: decided and not taken
+        self._over = False
         self._sent = 0
         self._sent_bytes = 0
         self._stopped = False
         self._hungry = False  # the consumer waits
         self._exhausted = False  # nothing more will be sent
         self._failure: BaseException | None = None
-        self._results = self._iterate()
         self.thread = threading.Thread(target=self._feed, daemon=True,
                                        name="ipmpi-imap")
         self.thread.start()
@@ -273,7 +278,27 @@ class LazyMap:
         return self
 
     def __next__(self) -> Any:
-        return next(self._results)
+        job = self._job
+        try:
+            while self._at == self._end:
+                job = self._next_stretch()
+            index = self._at
+            self._at = index + 1
+            value = job.item(index, self._return_exceptions, self._name)
+        except BaseException:
+            self._finish()
+            raise
+        job.results[index] = None
+        self._taken += 1
+        if self._taken >= self._step or self._at == self._end:
+            self._note_taken()
+        return value
+
+    def _finish(self) -> None:
+        """It is over: nothing more comes, and the next call says so."""
+        self.cancel()
+        self._over = True
+        self._at = self._end
 
     def cancel(self) -> None:
         """Sends nothing more; results of what was sent still come."""
@@ -287,23 +312,26 @@ class LazyMap:
             self._fixed = 0
             self._group.changed.notify_all()
 
-    def _iterate(self) -> Iterator[Any]:
-        try:
-            for job, index in (self._in_order() if self._ordered
-                               else self._as_they_come()):
-                value = job.item(index, self._return_exceptions, self._name)
-                job.results[index] = None
-                self._taken()
-                yield value
-        finally:
-            self.cancel()
-        if self._failure is not None:
-            raise self._failure
+    def _next_stretch(self) -> BulkFuture:
+        """Goes on to items that are decided, of the job returned."""
+        found = None
+        if not self._over:
+            found = (self._next_in_order() if self._ordered
+                     else self._next_arrival())
+        if found is not None:
+            self._job, self._at, self._end = found
+            return found[0]
+        failure, self._failure = self._failure, None
+        raise StopIteration if failure is None or self._over else failure
 
-    def _taken(self) -> None:
+    def _note_taken(self) -> None:
+        """Not for each item: locks take longer than items."""
         with self._group.changed:
-            self._ahead -= 1
-            if 2 * self._ahead <= self._window():
+            self._ahead -= self._taken
+            self._taken = 0
+            window = self._window()
+            self._step = max(1, window // self.STEPS)
+            if 2 * self._ahead <= window:
                 self._group.changed.notify_all()
 
     def _await_more(self) -> None:
@@ -328,15 +356,19 @@ class LazyMap:
                 self._await_more()
             return self._jobs.popleft()
 
-    def _in_order(self) -> Iterator[tuple[BulkFuture, int]]:
-        while (job := self._next_job()) is not None:
+    def _next_in_order(self) -> tuple[BulkFuture, int, int] | None:
+        job, at = self._job, self._end
+        if job is None or at == job.count:
+            job, at = self._next_job(), 0
+            if job is None:
+                return None
             self._group.arrivals.clear()  # nobody reads them
-            for index in range(job.count):
-                if not job.decided[index]:
-                    with self._group.changed:
-                        while not job.decided[index]:
-                            self._await_more()
-                yield job, index
+        if not job.decided[at]:
+            with self._group.changed:
+                while not job.decided[at]:
+                    self._await_more()
+        end = job.decided.find(0, at)
+        return job, at, job.count if end < 0 else end
 
     def _next_arrival(self):
         with self._group.changed:
@@ -346,9 +378,3 @@ class LazyMap:
                 self._await_more()
             self._jobs.clear()
             return self._group.arrivals.popleft()
-
-    def _as_they_come(self) -> Iterator[tuple[BulkFuture, int]]:
-        while (arrival := self._next_arrival()) is not None:
-            job, first, end = arrival
-            for index in range(first, end):
-                yield job, index
