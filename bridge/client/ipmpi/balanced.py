@@ -27,7 +27,8 @@ from ipyparallel.serialize import pack_apply_message
 
 from .bulk import BulkFuture, Group
 from .items import as_sequence, pack
-from .maps import BulkMapResult, LazyMap
+from .lazy import LazyMap
+from .maps import BulkMapResult
 
 
 class BulkView(LoadBalancedView):
@@ -122,7 +123,6 @@ class BulkView(LoadBalancedView):
         self._lazy_maps = {other for other in self._lazy_maps
                            if other.thread.is_alive()} | {lazy}
         return lazy
-
 
     def mpi(self, k: int) -> "MpiTasks":
         """For tasks of `k` engines: view.mpi(4).apply(f, *args) calls
