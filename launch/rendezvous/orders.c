@@ -65,6 +65,19 @@ static void make_table(struct ipmpi_driver *driver, const unsigned *members,
     free(text);
 }
 
+/* Is it one of a list "10.0.0.0/24,10.1.0.0/24"? */
+static bool is_in_list(const char *list, const char *network)
+{
+    const size_t len = strlen(network);
+
+    for (const char *at = list; *at != 0; at += at[0] == ',') {
+        if (strcspn(at, ",") == len && strncmp(at, network, len) == 0)
+            return true;
+        at += strcspn(at, ",");
+    }
+    return false;
+}
+
 /* The networks that the agents were reached by, each once. */
 static void make_networks(struct ipmpi_driver *driver, const unsigned *members,
                           size_t n)
@@ -82,7 +95,7 @@ static void make_networks(struct ipmpi_driver *driver, const unsigned *members,
         const char *network = json_string_value(
             json_object_get(driver->contact[members[i]].offer, "network"));
 
-        if (network == NULL || strstr(driver->networks, network) != NULL)
+        if (network == NULL || is_in_list(driver->networks, network))
             continue;
         at += (size_t)snprintf(driver->networks + at, cap - at, "%s%.63s",
                                at ? "," : "", network);
