@@ -1,8 +1,10 @@
 /* What a job is remembered by. */
 #include "launch/marathon/memory.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "launch/rendezvous/files.h"
 #include "runtime/base/error.h"
@@ -37,8 +39,21 @@ int ipmpi_memory_make_keys(struct ipmpi_launch *m)
     return err;
 }
 
+/* A path that means the same from another directory; JSON null for none. */
+static json_t *lasting_path(const char *path)
+{
+    char here[PATH_MAX];
+
+    if (path == NULL)
+        return json_null();
+    if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+        return json_string(path);
+    return json_sprintf("%s/%s", here, path);
+}
+
 int ipmpi_memory_save(struct ipmpi_launch *m)
 {
+    const struct ipmpi_marathon_access *access = &m->access;
     char secret[IPMPI_SECRET_HEX], private[IPMPI_SECRET_HEX];
     json_t *state;
     int err;
@@ -46,14 +61,16 @@ int ipmpi_memory_save(struct ipmpi_launch *m)
     ipmpi_secret_to_hex(&m->spec.job.secret, secret);
     ipmpi_secret_to_hex(&m->spec.job.private_key, private);
     state = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s?, s:s?, "
-        "s:s?, s:b}",
-        "scheduler", "marathon", "marathon", m->access.urls, "app", m->id,
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:o, s:o, s:o, "
+        "s:o, s:b}",
+        "scheduler", "marathon", "marathon", access->urls, "app", m->id,
         "nonce", m->nonce, "secret", secret, "private", private, "mode",
         (int)m->spec.job.mode, "nodes", (int)m->spec.max, "container_network",
         m->app.network != NULL, "cluster_id", m->spec.cluster_id, "profile_dir",
-        m->spec.profile_dir, "header_file", m->access.header_file, "basic_file",
-        m->access.basic_file, "insecure", m->access.insecure);
+        lasting_path(m->spec.profile_dir), "header_file",
+        lasting_path(access->header_file), "basic_file",
+        lasting_path(access->basic_file), "ca_file",
+        lasting_path(access->ca_file), "insecure", access->insecure);
     err = state ? ipmpi_files_save(m->spec.job.name, state) : IPMPI_ENOMEM;
     json_decref(state);
     explicit_bzero(secret, sizeof(secret));
@@ -91,6 +108,8 @@ int ipmpi_memory_load(struct ipmpi_launch *m)
         m->access.header_file = remembered(m, "header_file");
     if (m->access.basic_file == NULL)
         m->access.basic_file = remembered(m, "basic_file");
+    if (m->access.ca_file == NULL)
+        m->access.ca_file = remembered(m, "ca_file");
     m->access.insecure |= json_is_true(json_object_get(m->state, "insecure"));
     m->spec.profile_dir = remembered(m, "profile_dir");
     m->spec.cluster_id = remembered(m, "cluster_id");
