@@ -110,8 +110,8 @@ int ipmpi_rendezvous_member(struct ipmpi_rendezvous *rdv, unsigned index,
     case IPMPI_MEMBER_OFFER:
         member->slots = slots;
         member->reason[0] = 0;
-        if (generation > rdv->generation)
-            rdv->generation = generation;
+        if (generation > rdv->newest)
+            rdv->newest = generation;
         break;
     case IPMPI_MEMBER_IS_READY:
         if (!ipmpi_recruits_ready(rdv, index))

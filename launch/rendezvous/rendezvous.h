@@ -127,7 +127,8 @@ int ipmpi_rendezvous_list(struct ipmpi_rendezvous *rdv, const char *id,
                           unsigned *member_out);
 
 /* What happened to one member. `generation` counts for IS_READY and REFUSED,
- * and for OFFER (the newest that the agent has seen). Messages of another
+ * and for OFFER (the newest that the agent has seen: each round's is above
+ * it). Messages of another
  * generation, repeated or out of order, are IPMPI_ESTATE and change nothing. */
 int ipmpi_rendezvous_member(struct ipmpi_rendezvous *rdv, unsigned member,
                             enum ipmpi_member_event event, uint64_t generation,

@@ -9,7 +9,8 @@ struct ipmpi_rendezvous {
     struct ipmpi_rendezvous_limits limits;
     struct ipmpi_rendezvous_calls calls;
     enum ipmpi_round_state state;
-    uint64_t generation;
+    uint64_t generation; /* of the round that is, or was last */
+    uint64_t newest;     /* that any agent has seen */
     int64_t join_end_us; /* of this gathering */
     int64_t deadline_us; /* of the state */
     int64_t pause_us;    /* no new round before */

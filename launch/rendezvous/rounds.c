@@ -30,6 +30,8 @@ static void do_gather(struct ipmpi_rendezvous *rdv, int64_t now_us)
 static void do_prepare(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     ipmpi_members_choose(rdv, now_us);
+    if (rdv->newest > rdv->generation)
+        rdv->generation = rdv->newest;
     rdv->generation++;
     rdv->nplaces = rdv->nchosen;
     rdv->recruiting = false;

@@ -351,6 +351,25 @@ static void test_a_lost_leader_begins_a_new_generation(void **state)
              IPMPI_ROUND_FAILED);
 }
 
+static void test_a_late_spare_has_seen_more(void **state)
+{
+    struct stage *stage = open_pair(state, false);
+    unsigned spare;
+
+    run(stage);
+    CHECK_EQ(ipmpi_rendezvous_list(stage->rdv, "s", "s", stage->now_us, &spare),
+             0);
+    told(stage, spare, IPMPI_MEMBER_PROVED);
+    CHECK_EQ(ipmpi_rendezvous_member(stage->rdv, spare, IPMPI_MEMBER_OFFER, 9,
+                                     2, NULL, stage->now_us),
+             0);
+    /* It is of this round all the same that there is news. */
+    CHECK_EQ(ipmpi_rendezvous_generation(stage->rdv), 1);
+    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
+             IPMPI_ROUND_PREPARING);
+    CHECK_EQ(stage->prepared, 10);
+}
+
 static void test_a_spare_takes_a_lost_place(void **state)
 {
     struct stage *stage = open_pair(state, true);
@@ -482,6 +501,7 @@ int main(void)
         TEST(test_the_generation_is_above_all_reported),
         TEST(test_after_the_barrier_the_job_goes_on),
         TEST(test_a_lost_leader_begins_a_new_generation),
+        TEST(test_a_late_spare_has_seen_more),
         TEST(test_a_spare_takes_a_lost_place),
         TEST(test_a_spare_that_will_not),
         TEST(test_false_starts_are_counted),
