@@ -1,6 +1,7 @@
 /* The private directory, 0700: nobody else reads what lies in it. */
 #include "launch/agent/dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,62 @@ static int write_file(const struct agent *agent, const char *name,
     return err;
 }
 
+/* Calls back with each file that rank 0 has written, until it says false. */
+static void each_connection(const struct agent *agent,
+                            bool (*take)(void *arg, const char *path),
+                            void *arg)
+{
+    char path[512];
+    struct dirent *entry;
+    bool more = true;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "%s/profile/security", agent->dir);
+    dir = opendir(path);
+    while (dir != NULL && more && (entry = readdir(dir)) != NULL) {
+        if (strstr(entry->d_name, ".json") == NULL)
+            continue;
+        snprintf(path, sizeof(path), "%s/profile/security/%.200s", agent->dir,
+                 entry->d_name);
+        more = take(arg, path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+bool ipmpi_agent_is_connection(const char *name)
+{
+    static const char end[] = "-client.json";
+    const size_t len = strlen(name);
+
+    return len >= sizeof(end) - 1 &&
+           strcmp(name + len - (sizeof(end) - 1), end) == 0;
+}
+
+static bool load_clients(void *arg, const char *path)
+{
+    json_t **info = arg;
+
+    if (ipmpi_agent_is_connection(path))
+        *info = json_load_file(path, 0, NULL);
+    return *info == NULL;
+}
+
+json_t *ipmpi_agent_read_connection(const struct agent *agent)
+{
+    json_t *info = NULL;
+
+    each_connection(agent, load_clients, &info);
+    return info;
+}
+
+static bool remove_file(void *arg, const char *path)
+{
+    (void)arg;
+    unlink(path);
+    return true;
+}
+
 void ipmpi_agent_forget_files(const struct agent *agent)
 {
     static const char *const names[] = {"table", "key", "bell"};
@@ -90,6 +147,7 @@ void ipmpi_agent_forget_files(const struct agent *agent)
         snprintf(path, sizeof(path), "%s/%s", agent->dir, names[i]);
         unlink(path);
     }
+    each_connection(agent, remove_file, NULL);
 }
 
 int ipmpi_agent_write_key(const struct agent *agent)

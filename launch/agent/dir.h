@@ -22,6 +22,13 @@ int ipmpi_agent_write_key(const struct agent *agent);
  * IPMPI_ENOMEM. */
 int ipmpi_agent_write_table(struct agent *agent);
 
+/* Is it what rank 0 calls the clients' connection file, once it is whole? */
+bool ipmpi_agent_is_connection(const char *name);
+
+/* The clients' connection file, key and all, as rank 0 wrote it; NULL: it has
+ * written none. The caller has it. */
+json_t *ipmpi_agent_read_connection(const struct agent *agent);
+
 /* Removes what a generation's files were. */
 void ipmpi_agent_forget_files(const struct agent *agent);
 

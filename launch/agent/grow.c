@@ -2,7 +2,6 @@
  * mpirun calls rsh, which looks into our table. */
 #include "launch/agent/grow.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,32 +18,11 @@ enum { SPAWN_MS = 150 * 1000 };
 
 /* -- in the child --------------------------------------------------------- */
 
-/* The clients' connection file, key and all, as rank 0 wrote it. */
-static json_t *read_connection(const struct agent *agent)
-{
-    char path[512];
-    struct dirent *entry;
-    json_t *info = NULL;
-    DIR *dir;
-
-    snprintf(path, sizeof(path), "%s/profile/security", agent->dir);
-    dir = opendir(path);
-    while (dir != NULL && info == NULL && (entry = readdir(dir)) != NULL)
-        if (strstr(entry->d_name, "-client.json") != NULL) {
-            snprintf(path, sizeof(path), "%s/profile/security/%.200s",
-                     agent->dir, entry->d_name);
-            info = json_load_file(path, 0, NULL);
-        }
-    if (dir != NULL)
-        closedir(dir);
-    return info;
-}
-
 static int ask_rank0(const struct agent *agent, json_t *content,
                      json_t **answer_out)
 {
     struct ipmpi_hub_client *client = NULL;
-    json_t *info = read_connection(agent);
+    json_t *info = ipmpi_agent_read_connection(agent);
     int err = info ? ipmpi_hub_client_open(info, &client) : IPMPI_ENOENT;
 
     if (err == 0) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "launch/agent/dir.h"
 #include "launch/agent/grow.h"
 #include "launch/agent/job.h"
 #include "launch/agent/loss.h"
@@ -33,6 +34,26 @@ static void note_lost(struct agent *agent, const char *node, const char *why)
     }
 }
 
+/* The body of FILE; NULL: there is no connection file. */
+static json_t *file_news(const struct agent *agent)
+{
+    json_t *file = ipmpi_agent_read_connection(agent);
+
+    if (!json_is_object(file)) {
+        json_decref(file);
+        return NULL;
+    }
+    json_object_del(file, "key");
+    json_object_del(file, "exec_key");
+    return json_pack("{s:I, s:o}", "generation",
+                     (json_int_t)agent->job.generation, "file", file);
+}
+
+static json_t *running_news(const struct agent *agent)
+{
+    return json_pack("{s:I}", "generation", (json_int_t)agent->job.generation);
+}
+
 void ipmpi_agent_news_local(struct agent *agent, const char *text)
 {
     struct agent_job *job = &agent->job;
@@ -43,9 +64,7 @@ void ipmpi_agent_news_local(struct agent *agent, const char *text)
         return;
     if (sscanf(text, "rank0 %d", &pid) == 1 && pid > 1) {
         job->rank0 = pid;
-        ipmpi_agent_tell(
-            agent, IPMPI_REC_RUNNING,
-            json_pack("{s:I}", "generation", (json_int_t)job->generation));
+        ipmpi_agent_tell(agent, IPMPI_REC_RUNNING, running_news(agent));
     } else if (sscanf(text, "ended %d", &pid) == 1 && job->rank0 != 0) {
         job->rank0_end_us = agent->now_us;
         job->rank0_status = pid & 255;
@@ -58,21 +77,22 @@ void ipmpi_agent_news_local(struct agent *agent, const char *text)
 
 void ipmpi_agent_news_file(struct agent *agent, const char *name)
 {
-    char path[512];
-    json_t *body;
+    json_t *body = NULL;
 
-    if (strstr(name, "-client.json") == NULL || strchr(name, '/') != NULL)
+    if (ipmpi_agent_is_connection(name))
+        body = file_news(agent);
+    if (body != NULL)
+        ipmpi_agent_tell(agent, IPMPI_REC_FILE, body);
+}
+
+void ipmpi_agent_news_again(struct agent *agent, struct ipmpi_peer *launcher)
+{
+    json_t *file;
+
+    if (agent->job.work != WORK_MPIRUN || agent->job.rank0 == 0)
         return;
-    snprintf(path, sizeof(path), "%s/profile/security/%s", agent->dir, name);
-    body = json_load_file(path, 0, NULL);
-    if (!json_is_object(body)) {
-        json_decref(body);
-        return;
-    }
-    json_object_del(body, "key");
-    json_object_del(body, "exec_key");
-    ipmpi_agent_tell(agent, IPMPI_REC_FILE,
-                     json_pack("{s:I, s:o}", "generation",
-                               (json_int_t)agent->job.generation, "file",
-                               body));
+    ipmpi_agent_send(launcher, IPMPI_REC_RUNNING, running_news(agent));
+    file = file_news(agent);
+    if (file != NULL)
+        ipmpi_agent_send(launcher, IPMPI_REC_FILE, file);
 }

@@ -8,8 +8,10 @@
 
 /* A word from rsh or rank 0 on this node: "rank0 PID", "lost NODE WHY". */
 void ipmpi_agent_news_local(struct agent *agent, const char *text);
-/* Rank 0 has written a connection file: the launcher gets it without its key,
- * which it derives itself. */
+/* Rank 0 has written a connection file: launchers get it without its key,
+ * which they derive themselves. */
 void ipmpi_agent_news_file(struct agent *agent, const char *name);
+/* What a launcher that comes late has missed. */
+void ipmpi_agent_news_again(struct agent *agent, struct ipmpi_peer *launcher);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "launch/agent/generation.h"
 #include "launch/agent/job.h"
+#include "launch/agent/news.h"
 #include "launch/agent/tell.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -36,6 +37,7 @@ static void offer(struct agent *agent, struct agent_peer *to)
                   task ? task : "", "generation", (json_int_t)job->generation,
                   "running", job->pid != 0, "leads",
                   job->pid != 0 && job->leads, "job_end", agent->last_end));
+    ipmpi_agent_news_again(agent, to->peer);
 }
 
 /* Which key must this initiator prove to hold? See session.h. */

@@ -51,6 +51,10 @@ extern const struct ipmpi_rendezvous_calls ipmpi_driver_calls;
 /* The address of a contact, as a new JSON string. */
 json_t *ipmpi_driver_address(const struct driver_contact *contact);
 
+/* Tells an agent to end what it runs for a generation. */
+void ipmpi_driver_drain(struct ipmpi_driver *driver, unsigned member,
+                        uint64_t generation);
+
 /* Closes a connection; it is dialed again after a pause that grows. */
 void ipmpi_driver_hang_up(struct ipmpi_driver *driver,
                           struct driver_contact *contact);

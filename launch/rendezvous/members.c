@@ -24,6 +24,7 @@ static const uint8_t rules[M(NSTATES)][M(NEVENTS)] = {
 
     [M(OPEN)][M(LIST)] = M(OPEN) + 1,
     [M(OPEN)][M(OFFER)] = M(OFFERED) + 1,
+    [M(OPEN)][M(BACK)] = M(COMMITTED) + 1,
     [M(OPEN)][M(GONE)] = M(LOST) + 1,
 
     [M(OFFERED)][M(LIST)] = M(OFFERED) + 1,
@@ -139,6 +140,22 @@ void ipmpi_members_choose(struct ipmpi_rendezvous *rdv, int64_t now_us)
                 (rdv->nchosen - 1 - at) * sizeof(rdv->chosen[0]));
         rdv->chosen[at] = i;
     }
+}
+
+void ipmpi_members_commit(struct ipmpi_rendezvous *rdv, unsigned index)
+{
+    struct ipmpi_member *member = &rdv->member[index];
+
+    ipmpi_members_step(member, IPMPI_MEMBER_COMMIT);
+    member->committed = rdv->generation;
+}
+
+void ipmpi_members_include(struct ipmpi_rendezvous *rdv, unsigned index)
+{
+    for (unsigned i = 0; i < rdv->nchosen; i++)
+        if (rdv->chosen[i] == index)
+            return;
+    rdv->chosen[rdv->nchosen++] = index;
 }
 
 void ipmpi_members_release(struct ipmpi_rendezvous *rdv)

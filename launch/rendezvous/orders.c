@@ -200,12 +200,16 @@ static void on_take_in(void *arg, uint64_t generation, unsigned member,
                    contact->place.host, name);
 }
 
-static void on_drain(void *arg, uint64_t generation, unsigned member)
+void ipmpi_driver_drain(struct ipmpi_driver *driver, unsigned member,
+                        uint64_t generation)
 {
-    struct ipmpi_driver *driver = arg;
-
     send_json(&driver->contact[member], IPMPI_REC_DRAIN,
               json_pack("{s:I}", "generation", (json_int_t)generation));
+}
+
+static void on_drain(void *arg, uint64_t generation, unsigned member)
+{
+    ipmpi_driver_drain(arg, member, generation);
 }
 
 void ipmpi_driver_hang_up(struct ipmpi_driver *driver,

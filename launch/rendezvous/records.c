@@ -22,40 +22,6 @@ void ipmpi_driver_event(struct ipmpi_driver *driver, unsigned member,
                         ipmpi_strerror(err));
 }
 
-static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
-                              json_t *body)
-{
-    struct driver_contact *contact = &driver->contact[member];
-    const char *mpi = json_string_value(json_object_get(body, "mpi"));
-    char hex[IPMPI_SECRET_HEX];
-
-    if (!json_is_integer(json_object_get(body, "slots")) ||
-        !json_is_integer(json_object_get(body, "port")) ||
-        !json_is_integer(json_object_get(body, "generation"))) {
-        return "its offer is not one of ours";
-    }
-    if (json_is_true(json_object_get(body, "running"))) {
-        /* Not ours to take: it is free again when that job has ended, or
-         * when its daemon has noticed that its leader is gone. */
-        return "runs another generation of the job";
-    }
-    if (driver->spec->mode == IPMPI_MODE_PUBLIC) {
-        ipmpi_secret_to_hex(&driver->spec->secret, hex);
-        ipmpi_peer_put(contact->peer, IPMPI_REC_ADMIT, hex, sizeof(hex) - 1);
-        explicit_bzero(hex, sizeof(hex));
-    }
-    json_decref(contact->offer);
-    contact->offer = json_incref(body);
-    contact->pause_us = DRIVER_REDIAL_FIRST_US;
-    if (mpi == NULL || atoi(mpi) >= 5) /* see note [loss] in rsh.c */
-        ipmpi_rendezvous_forbid_growth(driver->rdv);
-    ipmpi_driver_event(
-        driver, member, IPMPI_MEMBER_OFFER,
-        (uint64_t)json_integer_value(json_object_get(body, "generation")),
-        (unsigned)json_integer_value(json_object_get(body, "slots")), NULL);
-    return NULL;
-}
-
 static void take_end(struct ipmpi_driver *driver, json_t *body,
                      uint64_t generation)
 {
@@ -70,6 +36,84 @@ static void take_end(struct ipmpi_driver *driver, json_t *body,
     driver->ended = true;
     ipmpi_log_info("JOB-END", "generation %" PRIu64 " ended with %d: %s",
                    generation, status, cause ? cause : "");
+}
+
+static uint64_t generation_of(const json_t *body)
+{
+    return (uint64_t)json_integer_value(json_object_get(body, "generation"));
+}
+
+/* The agent works for a generation, or has led one to its end while it was out
+ * of our reach. NULL: it is one of us again. */
+static const char *take_back(struct ipmpi_driver *driver, unsigned member,
+                             json_t *body)
+{
+    struct driver_contact *contact = &driver->contact[member];
+    const uint64_t generation = generation_of(body);
+
+    switch (ipmpi_rendezvous_back(driver->rdv, member, generation,
+                                  driver->now_us)) {
+    case 0:
+        contact->pause_us = DRIVER_REDIAL_FIRST_US;
+        ipmpi_log_info("JOB-BACK", "%s is back", contact->place.host);
+        if (!json_is_true(json_object_get(body, "running")))
+            take_end(driver, json_object_get(body, "job_end"), generation);
+        return NULL;
+    case IPMPI_EBUSY:
+        return "waits for its leader";
+    case IPMPI_EDEAD:
+        ipmpi_driver_drain(driver, member, generation);
+        ipmpi_peer_flush(contact->peer);
+        return "ends what it ran for an older generation";
+    default:
+        /* Not ours to take: it is free again when that job has ended, or
+         * when its daemon has noticed that its leader is gone. */
+        return "runs another generation of the job";
+    }
+}
+
+/* Has it led a generation to an end that we may not know of? */
+static bool has_led(const struct ipmpi_driver *driver, unsigned member,
+                    const json_t *body)
+{
+    const json_t *end = json_object_get(body, "job_end");
+    const struct ipmpi_member *who = ipmpi_rendezvous_at(driver->rdv, member);
+
+    return end != NULL && who->place == 0 && who->committed != 0 &&
+           generation_of(end) == who->committed &&
+           ipmpi_rendezvous_headless(driver->rdv);
+}
+
+static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
+                              json_t *body)
+{
+    struct driver_contact *contact = &driver->contact[member];
+    const char *mpi = json_string_value(json_object_get(body, "mpi"));
+    char hex[IPMPI_SECRET_HEX];
+
+    if (!json_is_integer(json_object_get(body, "slots")) ||
+        !json_is_integer(json_object_get(body, "port")) ||
+        !json_is_integer(json_object_get(body, "generation"))) {
+        return "its offer is not one of ours";
+    }
+    json_decref(contact->offer);
+    contact->offer = json_incref(body);
+    if (json_is_true(json_object_get(body, "running")) ||
+        has_led(driver, member, body))
+        return take_back(driver, member, body);
+    contact->pause_us = DRIVER_REDIAL_FIRST_US;
+    if (driver->spec->mode == IPMPI_MODE_PUBLIC) {
+        ipmpi_secret_to_hex(&driver->spec->secret, hex);
+        ipmpi_peer_put(contact->peer, IPMPI_REC_ADMIT, hex, sizeof(hex) - 1);
+        explicit_bzero(hex, sizeof(hex));
+    }
+    if (mpi == NULL || atoi(mpi) >= 5) /* see note [loss] in rsh.c */
+        ipmpi_rendezvous_forbid_growth(driver->rdv);
+    ipmpi_driver_event(
+        driver, member, IPMPI_MEMBER_OFFER,
+        generation_of(body),
+        (unsigned)json_integer_value(json_object_get(body, "slots")), NULL);
+    return NULL;
 }
 
 static void take_file(struct ipmpi_driver *driver, unsigned member,
@@ -99,8 +143,7 @@ static void take_node(json_t *body, const char *reason)
 static const char *take_json(struct ipmpi_driver *driver, unsigned member,
                              uint8_t type, json_t *body)
 {
-    const uint64_t generation =
-        (uint64_t)json_integer_value(json_object_get(body, "generation"));
+    const uint64_t generation = generation_of(body);
     const char *reason = json_string_value(json_object_get(body, "reason"));
 
     switch (type) {

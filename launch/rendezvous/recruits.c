@@ -35,8 +35,8 @@ bool ipmpi_recruits_ready(struct ipmpi_rendezvous *rdv, unsigned index)
         rdv->state != IPMPI_ROUND_RUNNING)
         return false;
     rdv->recruiting = false;
-    ipmpi_members_step(&rdv->member[index], IPMPI_MEMBER_COMMIT);
-    rdv->chosen[rdv->nchosen++] = index;
+    ipmpi_members_commit(rdv, index);
+    ipmpi_members_include(rdv, index);
     rdv->calls.take_in(rdv->calls.arg, rdv->generation, index, rdv->chosen[0]);
     return true;
 }

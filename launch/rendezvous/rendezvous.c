@@ -58,6 +58,7 @@ static void lose(struct ipmpi_rendezvous *rdv, const struct ipmpi_member *who,
 
     for (unsigned i = 0; i < rdv->nchosen; i++)
         left += rdv->member[rdv->chosen[i]].state == IPMPI_MEMBER_COMMITTED;
+    rdv->headless = rdv->state == IPMPI_ROUND_RUNNING && who->place == 0;
     ipmpi_rounds_step(rdv,
                       who->place == 0 || left < rdv->limits.keep
                           ? IPMPI_ROUND_LOST_LEADER
@@ -158,6 +159,36 @@ int ipmpi_rendezvous_stop(struct ipmpi_rendezvous *rdv, int64_t now_us)
     return 0;
 }
 
+/* Note [back]. A launcher can lose its connections and the job none of its
+ * own: a laptop slept, a router was down. So a round that has lost its leader
+ * gathers for the next one, and goes back to what it was when the leader shows
+ * up before the next has begun. After that whoever works for the old one is
+ * drained: of two leaders, the later generation's is the one. */
+int ipmpi_rendezvous_back(struct ipmpi_rendezvous *rdv, unsigned index,
+                          uint64_t generation, int64_t now_us)
+{
+    struct ipmpi_member *member;
+
+    if (index >= rdv->nmembers)
+        return IPMPI_EINVAL;
+    member = &rdv->member[index];
+    if (member->state != IPMPI_MEMBER_OPEN || generation == 0 ||
+        member->committed != generation)
+        return IPMPI_ESTATE;
+    if (generation != rdv->generation)
+        return IPMPI_EDEAD;
+    if (rdv->headless && member->place != 0)
+        return IPMPI_EBUSY;
+    if (!rdv->headless && rdv->state != IPMPI_ROUND_RUNNING)
+        return IPMPI_EDEAD;
+    ipmpi_members_step(member, IPMPI_MEMBER_BACK);
+    ipmpi_members_include(rdv, index);
+    if (rdv->headless)
+        ipmpi_rounds_step(rdv, IPMPI_ROUND_BACK, now_us);
+    count(rdv, now_us);
+    return 0;
+}
+
 void ipmpi_rendezvous_forbid_growth(struct ipmpi_rendezvous *rdv)
 {
     rdv->limits.grow = false;
@@ -198,6 +229,11 @@ ipmpi_rendezvous_state(const struct ipmpi_rendezvous *rdv)
 uint64_t ipmpi_rendezvous_generation(const struct ipmpi_rendezvous *rdv)
 {
     return rdv->generation;
+}
+
+bool ipmpi_rendezvous_headless(const struct ipmpi_rendezvous *rdv)
+{
+    return rdv->headless;
 }
 
 const struct ipmpi_member *

@@ -10,7 +10,7 @@
  * prepares those it chose, and commits when all are ready. What goes wrong
  * before that starts a new round with a higher generation; a member lost after
  * it does not end the job, and a spare takes its place if the job can grow; a
- * lost leader does, and starts a new round.
+ * lost leader does, and starts a new round, unless it is back before that.
  *
  * Threads: one. Nothing blocks. */
 #ifndef IPMPI_LAUNCH_RENDEZVOUS_RENDEZVOUS_H
@@ -43,6 +43,7 @@ enum ipmpi_member_event {
     IPMPI_MEMBER_REFUSED,
     IPMPI_MEMBER_COMMIT,  /* (ours) the round is committed */
     IPMPI_MEMBER_RELEASE, /* (ours) the round is off, or over */
+    IPMPI_MEMBER_BACK,    /* (ours) lost, but still at work for the round */
     IPMPI_MEMBER_GONE,    /* connection or task lost */
     IPMPI_MEMBER_NEVENTS,
 };
@@ -69,6 +70,7 @@ enum ipmpi_round_event {
     IPMPI_ROUND_RUNS,
     IPMPI_ROUND_LOST_ONE,    /* one of the committed, not the leader */
     IPMPI_ROUND_LOST_LEADER, /* or more than the job can spare */
+    IPMPI_ROUND_BACK,        /* the leader was only out of reach */
     IPMPI_ROUND_END,         /* the job came to its end */
     IPMPI_ROUND_FALSE_START, /* it ended before rank 0 was there */
     IPMPI_ROUND_STOP,        /* the user asks */
@@ -82,6 +84,7 @@ struct ipmpi_member {
     char reason[IPMPI_MEMBER_REASON_CAP]; /* why it is not with us */
     unsigned slots;
     unsigned place;    /* in the committed table; 0 leads */
+    uint64_t committed; /* the last generation that it was committed to */
     unsigned failures; /* of its host, for the cool-down */
     int64_t cool_us;   /* not chosen before */
 };
@@ -141,6 +144,14 @@ int ipmpi_rendezvous_end(struct ipmpi_rendezvous *rdv, uint64_t generation,
                          bool started, int64_t now_us);
 int ipmpi_rendezvous_stop(struct ipmpi_rendezvous *rdv, int64_t now_us);
 
+/* A member that was lost is OPEN again and tells that it works (or, as leader,
+ * has worked meanwhile) for `generation`: then it is one of us again, and a
+ * leader brings the round back. IPMPI_EBUSY: its leader has to be back first.
+ * IPMPI_EDEAD: it is of the past, and to be drained. IPMPI_ESTATE: we never
+ * committed it to that one. */
+int ipmpi_rendezvous_back(struct ipmpi_rendezvous *rdv, unsigned member,
+                          uint64_t generation, int64_t now_us);
+
 /* From now on limits.grow is false: the nodes' MPI cannot grow. */
 void ipmpi_rendezvous_forbid_growth(struct ipmpi_rendezvous *rdv);
 
@@ -150,6 +161,8 @@ int64_t ipmpi_rendezvous_tick(struct ipmpi_rendezvous *rdv, int64_t now_us);
 enum ipmpi_round_state
 ipmpi_rendezvous_state(const struct ipmpi_rendezvous *rdv);
 uint64_t ipmpi_rendezvous_generation(const struct ipmpi_rendezvous *rdv);
+/* Its leader is out of reach, and no newer round has begun. */
+bool ipmpi_rendezvous_headless(const struct ipmpi_rendezvous *rdv);
 unsigned ipmpi_rendezvous_count(const struct ipmpi_rendezvous *rdv,
                                 enum ipmpi_member_state state);
 /* Places 0..n-1; NULL for a free one. Borrowed until the next call. */

@@ -22,6 +22,7 @@ struct ipmpi_rendezvous {
     unsigned nplaces; /* given out in this generation */
     unsigned recruit; /* who was asked while it runs; see recruits.c */
     bool recruiting;
+    bool headless; /* the leader is out of reach, no newer round has begun */
     int64_t recruit_end_us;
     char last_leader[IPMPI_MEMBER_ID_CAP];
 };
@@ -36,10 +37,14 @@ int ipmpi_members_step(struct ipmpi_member *member,
 unsigned ipmpi_members_choosable(const struct ipmpi_rendezvous *rdv,
                                  int64_t now_us);
 /* The best `max` of them, leader first, into `chosen`. */
-/* One of them; false: there is none. */
+void ipmpi_members_choose(struct ipmpi_rendezvous *rdv, int64_t now_us);
+/* The best of them; false: there is none. */
 bool ipmpi_members_choose_one(const struct ipmpi_rendezvous *rdv,
                               int64_t now_us, unsigned *index_out);
-void ipmpi_members_choose(struct ipmpi_rendezvous *rdv, int64_t now_us);
+/* It is committed to the round's generation. */
+void ipmpi_members_commit(struct ipmpi_rendezvous *rdv, unsigned index);
+/* It is among the chosen, the last of them if it was not yet. */
+void ipmpi_members_include(struct ipmpi_rendezvous *rdv, unsigned index);
 void ipmpi_members_release(struct ipmpi_rendezvous *rdv);
 
 /* A member has failed: it, and whoever comes on its host, is not chosen for a

@@ -5,7 +5,8 @@
  *      ^  ^               | BELOW                   |                  | RUNS
  *      |  +---------------+        BROKEN, TIMEOUT  |                  v
  *      +--------------------------------------------+---------- RUNNING -->
- * ENDED (also FALSE_START and LOST_LEADER, while attempts are left)
+ * ENDED (also FALSE_START and LOST_LEADER, while attempts are left; and BACK
+ * from GATHERING or LAST_CALL to RUNNING)
  *
  * Invariant: the generation only grows, and each PREPARE has one of its own,
  * above all that any agent has reported.
@@ -33,6 +34,7 @@ static void do_prepare(struct ipmpi_rendezvous *rdv, int64_t now_us)
     if (rdv->newest > rdv->generation)
         rdv->generation = rdv->newest;
     rdv->generation++;
+    rdv->headless = false;
     rdv->nplaces = rdv->nchosen;
     rdv->recruiting = false;
     rdv->deadline_us = now_us + rdv->limits.prepare_us;
@@ -49,7 +51,7 @@ static void do_commit(struct ipmpi_rendezvous *rdv, int64_t now_us)
     struct ipmpi_member *leader = &rdv->member[rdv->chosen[0]];
 
     for (unsigned i = 0; i < rdv->nchosen; i++)
-        ipmpi_members_step(&rdv->member[rdv->chosen[i]], IPMPI_MEMBER_COMMIT);
+        ipmpi_members_commit(rdv, rdv->chosen[i]);
     snprintf(rdv->last_leader, sizeof(rdv->last_leader), "%s", leader->id);
     rdv->deadline_us = now_us + rdv->limits.start_us;
     rdv->calls.commit(rdv->calls.arg, rdv->generation, rdv->chosen,
@@ -115,6 +117,14 @@ static void do_restart(struct ipmpi_rendezvous *rdv, int64_t now_us)
     do_again(rdv, now_us);
 }
 
+/* As if it had not been lost, see note [back]. */
+static void do_resume(struct ipmpi_rendezvous *rdv, int64_t now_us)
+{
+    rdv->headless = false;
+    rdv->restarts--;
+    do_run(rdv, now_us);
+}
+
 static void do_drain(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     rdv->deadline_us = now_us + rdv->limits.drain_us;
@@ -140,12 +150,14 @@ static const struct rule {
     [R(GATHERING)][R(ENOUGH)] = {do_last_call, R(LAST_CALL)},
     [R(GATHERING)][R(FULL)] = {do_prepare, R(PREPARING)},
     [R(GATHERING)][R(TIMEOUT)] = {do_end, R(FAILED)},
+    [R(GATHERING)][R(BACK)] = {do_resume, R(RUNNING)},
     [R(GATHERING)][R(STOP)] = {do_end, R(ENDED)},
 
     [R(LAST_CALL)][R(BELOW)] = {do_gather, R(GATHERING)},
     [R(LAST_CALL)][R(ENOUGH)] = {do_note, R(LAST_CALL)},
     [R(LAST_CALL)][R(FULL)] = {do_prepare, R(PREPARING)},
     [R(LAST_CALL)][R(TIMEOUT)] = {do_prepare, R(PREPARING)},
+    [R(LAST_CALL)][R(BACK)] = {do_resume, R(RUNNING)},
     [R(LAST_CALL)][R(STOP)] = {do_end, R(ENDED)},
 
     [R(PREPARING)][R(BELOW)] = {do_note, R(PREPARING)},

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
 from harness.processes import clean_up_when_told  # noqa: E402
-from nodes import HELLO, IPMPI, Nodes, wait_for  # noqa: E402
+from nodes import HELLO, IPMPI, Job, Nodes, wait_for  # noqa: E402
 
 
 def leader_of(output: str) -> str:
@@ -146,6 +147,40 @@ class Hosts(unittest.TestCase):
             self.assertNotEqual(leader_of(job.output()), leader)
             go.touch()
             self.assertEqual(job.wait(), 0, job.output())
+
+    def asleep(self, nodes: Nodes, job: Job) -> None:
+        """The launcher stands still until all agents have given it up."""
+        job.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: all("deadline passed; dropped" in n.output()
+                             for n in nodes.list), 60, "silence noticed")
+
+    def test_a_launcher_that_slept_finds_its_job(self) -> None:
+        with Nodes(3) as nodes:
+            go = nodes.path / "go"
+            job = nodes.hosts([str(HELLO), "--hold", str(go)], "--keep-going")
+            job.wait_text("ring of 6: good")
+            self.asleep(nodes, job)
+            job.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: job.output().count("is back") == 3,
+                     what="all nodes back")
+            go.touch()
+            self.assertEqual(job.wait(), 0, job.output())
+            self.assertIn("held for", job.output())
+            self.assertNotIn("generation 2", job.output())
+
+    def test_a_launcher_that_slept_hears_of_the_end(self) -> None:
+        with Nodes(2) as nodes:
+            go = nodes.path / "go"
+            job = nodes.hosts([str(HELLO), "--hold", str(go), "--exit", "3"],
+                              "--keep-going")
+            job.wait_text("ring of 4: good")
+            self.asleep(nodes, job)
+            go.touch()
+            wait_for(lambda: any("generation 1 ended" in n.output()
+                                 for n in nodes.list), 60, "the job's end")
+            job.process.send_signal(signal.SIGCONT)
+            self.assertEqual(job.wait(), 3, job.output())
+            self.assertNotIn("generation 2", job.output())
 
     def test_killed_before_the_barrier(self) -> None:
         with Nodes(2) as nodes:

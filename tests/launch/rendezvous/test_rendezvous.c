@@ -351,6 +351,74 @@ static void test_a_lost_leader_begins_a_new_generation(void **state)
              IPMPI_ROUND_FAILED);
 }
 
+/* The connection to it is there again. */
+static void reach(struct stage *stage, unsigned member)
+{
+    unsigned same;
+
+    CHECK_EQ(ipmpi_rendezvous_list(
+                 stage->rdv, ipmpi_rendezvous_at(stage->rdv, member)->id, "",
+                 stage->now_us, &same),
+             0);
+    CHECK_EQ(same, member);
+    CHECK_EQ(tell(stage, member, IPMPI_MEMBER_PROVED), 0);
+}
+
+static int back(struct stage *stage, unsigned member, uint64_t generation)
+{
+    return ipmpi_rendezvous_back(stage->rdv, member, generation,
+                                 stage->now_us);
+}
+
+static void test_a_leader_that_was_out_of_reach(void **state)
+{
+    struct stage *stage = open_pair(state, false);
+    unsigned leader, other;
+
+    run(stage);
+    leader = stage->chosen[0];
+    other = stage->chosen[1];
+    for (int times = 0; times < 3; times++) { /* more often than restarts */
+        told(stage, other, IPMPI_MEMBER_GONE);
+        CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE),
+                 IPMPI_ROUND_GATHERING);
+        reach(stage, other);
+        CHECK_EQ(back(stage, other, 1), IPMPI_EBUSY); /* not without leader */
+        told(stage, other, IPMPI_MEMBER_GONE);
+        reach(stage, leader);
+        CHECK_EQ(back(stage, leader, 0), IPMPI_ESTATE);
+        CHECK_EQ(back(stage, leader, 7), IPMPI_ESTATE); /* not ours */
+        CHECK_EQ(back(stage, leader, 1), 0);
+        CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
+        reach(stage, other);
+        CHECK_EQ(back(stage, other, 1), 0);
+        CHECK_EQ(back(stage, other, 1), IPMPI_ESTATE); /* once is enough */
+        CHECK_EQ(
+            ipmpi_rendezvous_count(stage->rdv, IPMPI_MEMBER_COMMITTED), 2);
+        CHECK_EQ(stage->prepared, 1);
+    }
+    CHECK_EQ(end(stage, 1, true), 0);
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
+}
+
+static void test_a_leader_that_is_back_too_late(void **state)
+{
+    struct stage *stage = open_pair(state, false);
+    unsigned leader;
+
+    join(stage, "spare");
+    run(stage);
+    leader = stage->chosen[0];
+    CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_PREPARING);
+    reach(stage, leader);
+    CHECK_EQ(back(stage, leader, 1), IPMPI_EDEAD);
+    CHECK_EQ(state_of(stage, leader), IPMPI_MEMBER_OPEN);
+    run(stage);
+    CHECK_EQ(back(stage, leader, 1), IPMPI_EDEAD);
+    CHECK_EQ(end(stage, 1, true), IPMPI_ESTATE); /* nor is its end ours */
+    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
+}
+
 static void test_a_late_spare_has_seen_more(void **state)
 {
     struct stage *stage = open_pair(state, false);
@@ -501,6 +569,8 @@ int main(void)
         TEST(test_the_generation_is_above_all_reported),
         TEST(test_after_the_barrier_the_job_goes_on),
         TEST(test_a_lost_leader_begins_a_new_generation),
+        TEST(test_a_leader_that_was_out_of_reach),
+        TEST(test_a_leader_that_is_back_too_late),
         TEST(test_a_late_spare_has_seen_more),
         TEST(test_a_spare_takes_a_lost_place),
         TEST(test_a_spare_that_will_not),

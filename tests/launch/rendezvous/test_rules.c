@@ -6,25 +6,25 @@
 
 /* Letters of the states, '.' for an empty cell; columns as the events. */
 static const char *const member_want[IPMPI_MEMBER_NSTATES] = {
-    /*            LIST PROVED OFFER ASK READY REFUSED COMMIT RELEASE GONE */
-    /* UNSEEN */ "L........",    /* LISTED */ "LO......X",
-    /* OPEN */ "O.F.....X",      /* OFFERED */ "F.FA....X",
-    /* ASKED */ "A...RF.FX",     /* READY */ "R....FCFX",
-    /* COMMITTED */ "C....F.FX", /* LOST */ "L.......X",
+    /* LIST PROVED OFFER ASK READY REFUSED COMMIT RELEASE BACK GONE */
+    /* UNSEEN */ "L.........",    /* LISTED */ "LO.......X",
+    /* OPEN */ "O.F.....CX",      /* OFFERED */ "F.FA.....X",
+    /* ASKED */ "A...RF.F.X",     /* READY */ "R....FCF.X",
+    /* COMMITTED */ "C....F.F.X", /* LOST */ "L........X",
 };
 static const char member_letter[] = "ULOFARCX";
 
 static const char *const round_want[IPMPI_ROUND_NSTATES] = {
-    /* BELOW ENOUGH FULL TIMEOUT ALL_READY BROKEN RUNS ONE LEADER END FALSE
-       STOP*/
-    /* GATHERING */ "GLPF.......E",
-    /* LAST_CALL */ "GLPP.......E",
-    /* PREPARING */ "PPPGCG.....E",
-    /* COMMITTED */ "CCCG.GRGGEGD",
-    /* RUNNING */ "RRR...RRGE.D",
-    /* DRAINING */ "DDDE..DDEEED",
-    /* ENDED */ "............",
-    /* FAILED */ "............",
+    /* BELOW ENOUGH FULL TIMEOUT ALL_READY BROKEN RUNS ONE LEADER BACK END
+       FALSE STOP */
+    /* GATHERING */ "GLPF.....R..E",
+    /* LAST_CALL */ "GLPP.....R..E",
+    /* PREPARING */ "PPPGCG......E",
+    /* COMMITTED */ "CCCG.GRGG.EGD",
+    /* RUNNING */ "RRR...RRG.E.D",
+    /* DRAINING */ "DDDE..DDE.EED",
+    /* ENDED */ ".............",
+    /* FAILED */ ".............",
 };
 static const char round_letter[] = "GLPCRDEF";
 
