@@ -101,10 +101,12 @@ void ipmpi_driver_list(struct ipmpi_driver *driver,
                                   driver->now_us, &member) != 0)
             continue;
         contact = &driver->contact[member];
-        if (member >= driver->ncontacts) {
-            driver->ncontacts = member + 1;
+        if (!contact->listed) {
+            contact->dial_us = 0;
             contact->pause_us = DRIVER_REDIAL_FIRST_US;
         }
+        if (member >= driver->ncontacts)
+            driver->ncontacts = member + 1;
         contact->place = places[i];
         contact->listed = true;
         named[member] = true;
@@ -113,5 +115,6 @@ void ipmpi_driver_list(struct ipmpi_driver *driver,
         if (driver->contact[i].listed && !named[i]) {
             driver->contact[i].listed = false;
             ipmpi_driver_lose(driver, i, "its task is gone");
+            ipmpi_driver_event(driver, i, IPMPI_MEMBER_UNLIST, 0, 0, NULL);
         }
 }

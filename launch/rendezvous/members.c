@@ -51,6 +51,7 @@ static const uint8_t rules[M(NSTATES)][M(NEVENTS)] = {
 
     [M(LOST)][M(LIST)] = M(LISTED) + 1,
     [M(LOST)][M(GONE)] = M(LOST) + 1,
+    [M(LOST)][M(UNLIST)] = M(UNSEEN) + 1,
 };
 
 bool ipmpi_rendezvous_member_rule(enum ipmpi_member_state state,
@@ -192,6 +193,34 @@ static void inherit(struct ipmpi_rendezvous *rdv, struct ipmpi_member *member)
     }
 }
 
+static bool find_member(const struct ipmpi_rendezvous *rdv, const char *id,
+                        unsigned *index_out)
+{
+    for (unsigned i = 0; i < rdv->nmembers; i++)
+        if (rdv->member[i].state != IPMPI_MEMBER_UNSEEN &&
+            strcmp(rdv->member[i].id, id) == 0) {
+            *index_out = i;
+            return true;
+        }
+    return false;
+}
+
+/* A free place: a fresh one while there are any, for what is known of hosts
+ * stays in the used ones. */
+static bool find_place(struct ipmpi_rendezvous *rdv, unsigned *index_out)
+{
+    unsigned i = 0;
+
+    if (rdv->nmembers < IPMPI_NODES_MAX) {
+        *index_out = rdv->nmembers++;
+        return true;
+    }
+    while (i < IPMPI_NODES_MAX && rdv->member[i].state != IPMPI_MEMBER_UNSEEN)
+        i++;
+    *index_out = i;
+    return i < IPMPI_NODES_MAX;
+}
+
 int ipmpi_rendezvous_list(struct ipmpi_rendezvous *rdv, const char *id,
                           const char *host, int64_t now_us,
                           unsigned *member_out)
@@ -199,19 +228,16 @@ int ipmpi_rendezvous_list(struct ipmpi_rendezvous *rdv, const char *id,
     struct ipmpi_member *member;
     unsigned i;
 
-    for (i = 0; i < rdv->nmembers; i++)
-        if (strcmp(rdv->member[i].id, id) == 0)
-            break;
-    if (i == IPMPI_NODES_MAX)
-        return IPMPI_EFULL;
-    member = &rdv->member[i];
-    if (i == rdv->nmembers) {
+    if (!find_member(rdv, id, &i)) {
+        if (!find_place(rdv, &i))
+            return IPMPI_EFULL;
+        member = &rdv->member[i];
         memset(member, 0, sizeof(*member));
         snprintf(member->id, sizeof(member->id), "%s", id);
         snprintf(member->host, sizeof(member->host), "%s", host);
-        rdv->nmembers++;
         inherit(rdv, member);
     }
+    member = &rdv->member[i];
     *member_out = i;
     (void)now_us;
     return ipmpi_members_step(member, IPMPI_MEMBER_LIST);

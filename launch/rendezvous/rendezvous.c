@@ -239,7 +239,10 @@ bool ipmpi_rendezvous_headless(const struct ipmpi_rendezvous *rdv)
 const struct ipmpi_member *
 ipmpi_rendezvous_at(const struct ipmpi_rendezvous *rdv, unsigned member)
 {
-    return member < rdv->nmembers ? &rdv->member[member] : NULL;
+    if (member >= rdv->nmembers ||
+        rdv->member[member].state == IPMPI_MEMBER_UNSEEN)
+        return NULL;
+    return &rdv->member[member];
 }
 
 unsigned ipmpi_rendezvous_places(const struct ipmpi_rendezvous *rdv)

@@ -45,6 +45,7 @@ enum ipmpi_member_event {
     IPMPI_MEMBER_RELEASE, /* (ours) the round is off, or over */
     IPMPI_MEMBER_BACK,    /* (ours) lost, but still at work for the round */
     IPMPI_MEMBER_GONE,    /* connection or task lost */
+    IPMPI_MEMBER_UNLIST,  /* once it is lost: it will not come back */
     IPMPI_MEMBER_NEVENTS,
 };
 
@@ -123,8 +124,9 @@ int ipmpi_rendezvous_create(const struct ipmpi_rendezvous_limits *limits,
                             int64_t now_us, struct ipmpi_rendezvous **rdv_out);
 void ipmpi_rendezvous_destroy(struct ipmpi_rendezvous **rdv);
 
-/* A member is named by the scheduler; known ones (by id) are refreshed.
- * IPMPI_EFULL: more than any job has. */
+/* A member is named by the scheduler; known ones (by id) are refreshed. Free
+ * places are used again when there are no others. IPMPI_EFULL: more than any
+ * job has. */
 int ipmpi_rendezvous_list(struct ipmpi_rendezvous *rdv, const char *id,
                           const char *host, int64_t now_us,
                           unsigned *member_out);

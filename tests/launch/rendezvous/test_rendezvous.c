@@ -1,6 +1,7 @@
 /* The rendezvous in stories, by a stepped clock. */
 #include "launch/rendezvous/rendezvous.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/base/error.h"
@@ -521,6 +522,28 @@ static void test_a_host_cools_down_longer_each_time(void **state)
     cools_down(stage, 20);
 }
 
+/* Containers that come and go for days: more than a job ever has at once. */
+static void test_places_are_used_again(void **state)
+{
+    struct stage *stage = open_stage(state, 2, 2);
+    char id[32];
+
+    stage->a = join(stage, "a");
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(id, sizeof(id), "task%u", i);
+        CHECK_EQ(ipmpi_rendezvous_list(stage->rdv, id, "h", stage->now_us,
+                                       &stage->b),
+                 0);
+        CHECK_STR(ipmpi_rendezvous_at(stage->rdv, stage->b)->id, id);
+        told(stage, stage->b, IPMPI_MEMBER_GONE);
+        told(stage, stage->b, IPMPI_MEMBER_UNLIST);
+        CHECK(ipmpi_rendezvous_at(stage->rdv, stage->b) == NULL);
+    }
+    CHECK_EQ(tell(stage, stage->b, IPMPI_MEMBER_PROVED), IPMPI_ESTATE);
+    join(stage, "b");
+    run(stage);
+}
+
 static void test_stop_before_it_begins(void **state)
 {
     struct stage *stage = open_stage(state, 1, 1);
@@ -576,6 +599,7 @@ int main(void)
         TEST(test_a_spare_that_will_not),
         TEST(test_false_starts_are_counted),
         TEST(test_a_host_cools_down_longer_each_time),
+        TEST(test_places_are_used_again),
         TEST(test_stop_before_it_begins),
         TEST(test_stop_while_it_runs),
         cmocka_unit_test(test_limits_are_checked),

@@ -6,11 +6,11 @@
 
 /* Letters of the states, '.' for an empty cell; columns as the events. */
 static const char *const member_want[IPMPI_MEMBER_NSTATES] = {
-    /* LIST PROVED OFFER ASK READY REFUSED COMMIT RELEASE BACK GONE */
-    /* UNSEEN */ "L.........",    /* LISTED */ "LO.......X",
-    /* OPEN */ "O.F.....CX",      /* OFFERED */ "F.FA.....X",
-    /* ASKED */ "A...RF.F.X",     /* READY */ "R....FCF.X",
-    /* COMMITTED */ "C....F.F.X", /* LOST */ "L........X",
+    /* LIST PROVED OFFER ASK READY REFUSED COMMIT RELEASE BACK GONE UNLIST */
+    /* UNSEEN */ "L..........",    /* LISTED */ "LO.......X.",
+    /* OPEN */ "O.F.....CX.",      /* OFFERED */ "F.FA.....X.",
+    /* ASKED */ "A...RF.F.X.",     /* READY */ "R....FCF.X.",
+    /* COMMITTED */ "C....F.F.X.", /* LOST */ "L........XU",
 };
 static const char member_letter[] = "ULOFARCX";
 
