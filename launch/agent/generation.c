@@ -143,16 +143,18 @@ static bool commit_is_sound(json_t *body)
         json_integer_value(json_object_get(body, "ranks")) <= 0 ||
         json_array_size(json_object_get(body, "argv")) == 0)
         return false;
-    json_array_foreach(
-        nodes, i, node) if (!json_is_string(json_object_get(node, "name")) ||
-                            !json_is_string(json_object_get(node, "host")) ||
-                            !json_is_integer(json_object_get(node, "port")) ||
-                            !json_is_integer(
-                                json_object_get(node, "slots"))) return false;
-    json_array_foreach(json_object_get(body, "argv"), i,
-                       value) if (!json_is_string(value)) return false;
-    json_object_foreach(json_object_get(body, "environment"), name,
-                        value) if (!json_is_string(value)) return false;
+    json_array_foreach (nodes, i, node)
+        if (!json_is_string(json_object_get(node, "name")) ||
+            !json_is_string(json_object_get(node, "host")) ||
+            !json_is_integer(json_object_get(node, "port")) ||
+            !json_is_integer(json_object_get(node, "slots")))
+            return false;
+    json_array_foreach (json_object_get(body, "argv"), i, value)
+        if (!json_is_string(value))
+            return false;
+    json_object_foreach (json_object_get(body, "environment"), name, value)
+        if (!json_is_string(value))
+            return false;
     return true;
 }
 

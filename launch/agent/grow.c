@@ -121,8 +121,7 @@ void ipmpi_agent_grown(struct agent *agent, const char *text)
 
     if (sscanf(text, "%39s %d %n", name, &first, &at) != 2)
         return;
-    json_array_foreach(nodes, i, node)
-    {
+    json_array_foreach (nodes, i, node) {
         if (strcmp(json_string_value(json_object_get(node, "name")), name) == 0)
             json_object_set_new(node, "first", json_integer(first));
     }

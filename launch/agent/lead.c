@@ -22,8 +22,7 @@ static char *hosts_of(const struct agent *agent)
 
     if (text == NULL)
         return NULL;
-    json_array_foreach(nodes, i, node)
-    {
+    json_array_foreach (nodes, i, node) {
         const char *name = json_string_value(json_object_get(node, "name"));
         const json_int_t slots =
             json_integer_value(json_object_get(node, "slots"));
@@ -88,9 +87,10 @@ static char **strings_of(json_t *array, const char *ip)
     if (list == NULL)
         return NULL;
     client_ports(ports, sizeof(ports));
-    json_array_foreach(array, i, word) if (expand(json_string_value(word), ip,
-                                                  ports, &list[n]) == 0 &&
-                                           list[n] != NULL) n++;
+    json_array_foreach (array, i, word)
+        if (expand(json_string_value(word), ip, ports, &list[n]) == 0 &&
+            list[n] != NULL)
+            n++;
     return list;
 }
 
@@ -109,8 +109,7 @@ static char **export_environment(json_t *environment)
     json_t *value;
     size_t n = 0;
 
-    json_object_foreach(environment, name, value)
-    {
+    json_object_foreach (environment, name, value) {
         setenv(name, json_string_value(value), 1);
         if (names != NULL && (names[n] = strdup(name)) != NULL)
             n++;

@@ -41,8 +41,7 @@ static bool find_ranks(const struct agent *agent, const char *node,
     int first = 0;
     size_t i;
 
-    json_array_foreach(nodes, i, one)
-    {
+    json_array_foreach (nodes, i, one) {
         const int slots =
             (int)json_integer_value(json_object_get(one, "slots"));
 

@@ -111,8 +111,7 @@ static int find_node(struct rsh *rsh)
     rsh->hello.role = IPMPI_ROLE_LEADER;
     rsh->hello.mode = IPMPI_MODE_SECRET;
     rsh->hello.generation = (uint64_t)generation;
-    json_array_foreach(json_object_get(rsh->table, "nodes"), i, node)
-    {
+    json_array_foreach (json_object_get(rsh->table, "nodes"), i, node) {
         int port;
 
         if (json_unpack(node, "{s:s, s:s, s:i}", "name", &name, "host",

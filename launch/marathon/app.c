@@ -170,8 +170,7 @@ size_t ipmpi_app_places(json_t *tasks, bool container_network,
     size_t i, n = 0;
     json_t *task;
 
-    json_array_foreach(tasks, i, task)
-    {
+    json_array_foreach (tasks, i, task) {
         const char *id = json_string_value(json_object_get(task, "id"));
         const char *host = json_string_value(json_object_get(task, "host"));
         json_int_t port = json_integer_value(
@@ -227,9 +226,8 @@ static size_t put_funnel(json_t *summary, char *text, size_t cap)
     size_t i;
     json_t *row;
 
-    json_array_foreach(json_object_get(summary, "rejectSummaryLastOffers"), i,
-                       row)
-    {
+    json_array_foreach (json_object_get(summary, "rejectSummaryLastOffers"), i,
+                        row) {
         const json_int_t declined =
             json_integer_value(json_object_get(row, "declined"));
         const json_int_t processed =
@@ -267,8 +265,7 @@ void ipmpi_app_explain(const char *id, json_t *app, json_t *queue, char *text,
             text, cap, "%lld of %lld nodes placed",
             (long long)json_integer_value(json_object_get(app, "tasksRunning")),
             (long long)json_integer_value(json_object_get(app, "instances")));
-    json_array_foreach(json_object_get(queue, "queue"), i, item)
-    {
+    json_array_foreach (json_object_get(queue, "queue"), i, item) {
         json_t *delay = json_object_get(item, "delay");
         const char *name = json_string_value(
             json_object_get(json_object_get(item, "app"), "id"));

@@ -19,12 +19,10 @@ static void add_details(json_t *details, char *text, size_t cap)
         snprintf(text + at, cap - at, " (%s)", json_string_value(details));
         return;
     }
-    json_array_foreach(details, i, detail)
-    {
+    json_array_foreach (details, i, detail) {
         const char *path = json_string_value(json_object_get(detail, "path"));
 
-        json_array_foreach(json_object_get(detail, "errors"), k, error)
-        {
+        json_array_foreach (json_object_get(detail, "errors"), k, error) {
             if (at >= cap)
                 return;
             at += (size_t)snprintf(

@@ -110,8 +110,7 @@ static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
     if (mpi == NULL || atoi(mpi) >= 5) /* see note [loss] in rsh.c */
         ipmpi_rendezvous_forbid_growth(driver->rdv);
     ipmpi_driver_event(
-        driver, member, IPMPI_MEMBER_OFFER,
-        generation_of(body),
+        driver, member, IPMPI_MEMBER_OFFER, generation_of(body),
         (unsigned)json_integer_value(json_object_get(body, "slots")), NULL);
     return NULL;
 }

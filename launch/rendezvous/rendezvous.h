@@ -84,10 +84,10 @@ struct ipmpi_member {
     char host[IPMPI_MEMBER_ID_CAP]; /* where it is placed; cool-down is by it */
     char reason[IPMPI_MEMBER_REASON_CAP]; /* why it is not with us */
     unsigned slots;
-    unsigned place;    /* in the committed table; 0 leads */
+    unsigned place;     /* in the committed table; 0 leads */
     uint64_t committed; /* the last generation that it was committed to */
-    unsigned failures; /* of its host, for the cool-down */
-    int64_t cool_us;   /* not chosen before */
+    unsigned failures;  /* of its host, for the cool-down */
+    int64_t cool_us;    /* not chosen before */
 };
 
 struct ipmpi_rendezvous_limits {

@@ -357,9 +357,9 @@ static void reach(struct stage *stage, unsigned member)
 {
     unsigned same;
 
-    CHECK_EQ(ipmpi_rendezvous_list(
-                 stage->rdv, ipmpi_rendezvous_at(stage->rdv, member)->id, "",
-                 stage->now_us, &same),
+    CHECK_EQ(ipmpi_rendezvous_list(stage->rdv,
+                                   ipmpi_rendezvous_at(stage->rdv, member)->id,
+                                   "", stage->now_us, &same),
              0);
     CHECK_EQ(same, member);
     CHECK_EQ(tell(stage, member, IPMPI_MEMBER_PROVED), 0);
@@ -367,8 +367,7 @@ static void reach(struct stage *stage, unsigned member)
 
 static int back(struct stage *stage, unsigned member, uint64_t generation)
 {
-    return ipmpi_rendezvous_back(stage->rdv, member, generation,
-                                 stage->now_us);
+    return ipmpi_rendezvous_back(stage->rdv, member, generation, stage->now_us);
 }
 
 static void test_a_leader_that_was_out_of_reach(void **state)
@@ -381,8 +380,7 @@ static void test_a_leader_that_was_out_of_reach(void **state)
     other = stage->chosen[1];
     for (int times = 0; times < 3; times++) { /* more often than restarts */
         told(stage, other, IPMPI_MEMBER_GONE);
-        CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE),
-                 IPMPI_ROUND_GATHERING);
+        CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_GATHERING);
         reach(stage, other);
         CHECK_EQ(back(stage, other, 1), IPMPI_EBUSY); /* not without leader */
         told(stage, other, IPMPI_MEMBER_GONE);
@@ -394,8 +392,7 @@ static void test_a_leader_that_was_out_of_reach(void **state)
         reach(stage, other);
         CHECK_EQ(back(stage, other, 1), 0);
         CHECK_EQ(back(stage, other, 1), IPMPI_ESTATE); /* once is enough */
-        CHECK_EQ(
-            ipmpi_rendezvous_count(stage->rdv, IPMPI_MEMBER_COMMITTED), 2);
+        CHECK_EQ(ipmpi_rendezvous_count(stage->rdv, IPMPI_MEMBER_COMMITTED), 2);
         CHECK_EQ(stage->prepared, 1);
     }
     CHECK_EQ(end(stage, 1, true), 0);
