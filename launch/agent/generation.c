@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch/agent/daemon.h"
 #include "launch/agent/dir.h"
 #include "launch/agent/grow.h"
 #include "launch/agent/job.h"
 #include "launch/agent/lead.h"
-#include "launch/agent/mpirun.h"
 #include "launch/agent/tell.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -238,7 +238,7 @@ static const char *run_daemon(struct agent *agent, json_int_t generation,
         return "this generation is not committed here";
     if (job->leads || job->ran)
         return "this generation has had its daemon here";
-    bare = ipmpi_mpirun_daemon(command);
+    bare = ipmpi_daemon_command(command);
     if (bare == NULL)
         return "only orted and prted are run here";
     argv[2] = lead_home(agent, bare);

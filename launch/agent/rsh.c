@@ -26,7 +26,7 @@
 
 #include <jansson.h>
 
-#include "launch/agent/mpirun.h"
+#include "launch/agent/daemon.h"
 #include "launch/channel/peer.h"
 #include "launch/channel/protocol.h"
 #include "launch/channel/show.h"
@@ -80,7 +80,7 @@ static void take_detour(struct rsh *rsh)
 {
     uint16_t port;
     char *command =
-        rsh->command ? ipmpi_mpirun_detour(rsh->command, &port) : NULL;
+        rsh->command ? ipmpi_daemon_detour(rsh->command, &port) : NULL;
 
     if (command == NULL)
         return; /* PRRTE: it goes its own way */
