@@ -98,9 +98,10 @@ class NamespacePlacer:
             self.vanish(task)
 
 
-def docker(*arguments: str, check: bool = True) -> str:
+def docker(*arguments: str, check: bool = True, seconds: float = 120) -> str:
+    """What the command prints; RuntimeError with its complaint if it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True,
-                          text=True, timeout=120)
+                          text=True, timeout=seconds)
     if check and done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     return done.stdout.strip()
