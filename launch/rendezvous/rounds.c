@@ -125,12 +125,12 @@ static void do_resume(struct ipmpi_rendezvous *rdv, int64_t now_us)
     do_run(rdv, now_us);
 }
 
+/* The leader is told, and its mpirun tells the daemons: one that is told from
+ * two sides may end before its ranks (PRRTE's does). */
 static void do_drain(struct ipmpi_rendezvous *rdv, int64_t now_us)
 {
     rdv->deadline_us = now_us + rdv->limits.drain_us;
-    for (unsigned i = 0; i < rdv->nchosen; i++)
-        if (rdv->member[rdv->chosen[i]].state == IPMPI_MEMBER_COMMITTED)
-            rdv->calls.drain(rdv->calls.arg, rdv->generation, rdv->chosen[i]);
+    rdv->calls.drain(rdv->calls.arg, rdv->generation, rdv->chosen[0]);
 }
 
 static void do_end(struct ipmpi_rendezvous *rdv, int64_t now_us)
@@ -138,6 +138,15 @@ static void do_end(struct ipmpi_rendezvous *rdv, int64_t now_us)
     (void)now_us;
     ipmpi_members_release(rdv);
     rdv->deadline_us = INT64_MAX;
+}
+
+/* The leader cannot end it. */
+static void do_end_each(struct ipmpi_rendezvous *rdv, int64_t now_us)
+{
+    for (unsigned i = 0; i < rdv->nchosen; i++)
+        if (rdv->member[rdv->chosen[i]].state == IPMPI_MEMBER_COMMITTED)
+            rdv->calls.drain(rdv->calls.arg, rdv->generation, rdv->chosen[i]);
+    do_end(rdv, now_us);
 }
 
 #define R(name) IPMPI_ROUND_##name
@@ -194,10 +203,10 @@ static const struct rule {
     [R(DRAINING)][R(FULL)] = {do_note, R(DRAINING)},
     [R(DRAINING)][R(RUNS)] = {do_note, R(DRAINING)},
     [R(DRAINING)][R(LOST_ONE)] = {do_note, R(DRAINING)},
-    [R(DRAINING)][R(LOST_LEADER)] = {do_end, R(ENDED)},
+    [R(DRAINING)][R(LOST_LEADER)] = {do_end_each, R(ENDED)},
     [R(DRAINING)][R(FALSE_START)] = {do_end, R(ENDED)},
     [R(DRAINING)][R(END)] = {do_end, R(ENDED)},
-    [R(DRAINING)][R(TIMEOUT)] = {do_end, R(ENDED)},
+    [R(DRAINING)][R(TIMEOUT)] = {do_end_each, R(ENDED)},
     [R(DRAINING)][R(STOP)] = {do_note, R(DRAINING)},
 };
 

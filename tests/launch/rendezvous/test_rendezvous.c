@@ -551,14 +551,15 @@ static void test_stop_before_it_begins(void **state)
 
 static void test_stop_while_it_runs(void **state)
 {
-    struct stage *stage = open_stage(state, 1, 1);
-    const unsigned a = join(stage, "a");
+    struct stage *stage = open_pair(state, false);
 
     run(stage);
     ipmpi_rendezvous_stop(stage->rdv, stage->now_us);
     CHECK_EQ(round_of(stage), IPMPI_ROUND_DRAINING);
-    check_calls(&stage->drains, 1, a);
-    CHECK_EQ(step_s(stage, 17), IPMPI_ROUND_ENDED); /* whatever it does */
+    check_calls(&stage->drains, 1, stage->chosen[0]); /* the leader */
+    CHECK_EQ(step_s(stage, 16), IPMPI_ROUND_DRAINING);
+    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_ENDED); /* whatever they do */
+    check_calls(&stage->drains, 3, stage->chosen[1]); /* each */
 }
 
 static void test_limits_are_checked(void **state)
