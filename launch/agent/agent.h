@@ -52,6 +52,7 @@ struct agent_job {
     /* Everything that descends from us is to go: TERM at once, KILL at
      * kill_us. 0: nothing is to go. */
     int64_t kill_us;
+    int64_t term_us;  /* when mpirun is told; 0: it knows, see note [order] */
     int64_t sweep_us; /* when to look again */
     json_t *prepare;  /* waits until all is gone; its launcher is `asker` */
     struct ipmpi_peer *asker;

@@ -105,6 +105,14 @@ static void each_connection(const struct agent *agent,
         closedir(dir);
 }
 
+bool ipmpi_agent_has_controller(const struct agent *agent)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/bell", agent->dir);
+    return access(path, F_OK) == 0;
+}
+
 bool ipmpi_agent_is_connection(const char *name)
 {
     static const char end[] = "-client.json";

@@ -22,6 +22,9 @@ int ipmpi_agent_write_key(const struct agent *agent);
  * IPMPI_ENOMEM. */
 int ipmpi_agent_write_table(struct agent *agent);
 
+/* Is rank 0 a controller of ours? It has written down where its bell hangs. */
+bool ipmpi_agent_has_controller(const struct agent *agent);
+
 /* Is it what rank 0 calls the clients' connection file, once it is whole? */
 bool ipmpi_agent_is_connection(const char *name);
 

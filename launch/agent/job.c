@@ -23,6 +23,7 @@ enum {
     SWEEP_US = 50 * 1000,
     NO_START_GRACE_US = 2 * IPMPI_SECOND_US,
     LEFTOVER_GRACE_US = 1 * IPMPI_SECOND_US,
+    OTHERS_US = 3 * IPMPI_SECOND_US, /* an engine's own time to end MPI */
     AFTER_RANK0_US = 5 * IPMPI_SECOND_US,
     AFTER_ABORT_US = 20 * IPMPI_SECOND_US, /* mpirun may be ending others */
 };
@@ -47,6 +48,7 @@ int ipmpi_agent_job_start(struct agent *agent, enum agent_work work,
     job->rank0_end_us = 0;
     job->rank0_status = 0;
     job->nodes_lost = 0;
+    job->term_us = 0;
     job->why[0] = 0;
     job->started_us = agent->now_us;
     return 0;
@@ -62,6 +64,25 @@ static void sweep_now(struct agent *agent, int64_t grace_us)
     job->sweep_us = agent->now_us;
 }
 
+/* Note [order]. Rank 0 of a cluster ends its engines by itself when it is told,
+ * and then mpirun has nothing left to do. So rank 0 is told first and mpirun
+ * later, if it is still there: PRRTE would kill all ranks at once. Other
+ * programs are mpirun's to end. */
+static void tell_to_end(struct agent *agent)
+{
+    struct agent_job *job = &agent->job;
+
+    if (job->work == WORK_MPIRUN && job->rank0 != 0 && job->rank0_end_us == 0 &&
+        ipmpi_agent_has_controller(agent)) {
+        kill(job->rank0, SIGTERM);
+        if (job->term_us == 0)
+            job->term_us =
+                agent->now_us + (int64_t)IPMPI_RANK_GRACE_S * IPMPI_SECOND_US;
+    } else {
+        kill(job->pid, SIGTERM);
+    }
+}
+
 void ipmpi_agent_job_stop(struct agent *agent, int64_t grace_us,
                           const char *why)
 {
@@ -70,11 +91,29 @@ void ipmpi_agent_job_stop(struct agent *agent, int64_t grace_us,
     if (job->pid != 0) {
         if (job->why[0] == 0)
             snprintf(job->why, sizeof(job->why), "%s", why);
-        /* mpirun and its daemons end their ranks in good order when they are
-         * told; who is left when the grace is over is killed. */
-        kill(job->pid, SIGTERM);
+        tell_to_end(agent);
     }
     sweep_now(agent, grace_us);
+}
+
+/* Rank 0 has had its time, or has ended: so do the others in a moment. After a
+ * lost node mpirun stays for ever, and when it is told it stays for long. */
+static void tell_mpirun(struct agent *agent)
+{
+    struct agent_job *job = &agent->job;
+
+    if (job->term_us == 0 || job->pid == 0)
+        return;
+    if (job->rank0_end_us != 0) {
+        if (job->term_us > job->rank0_end_us + OTHERS_US)
+            job->term_us = job->rank0_end_us + OTHERS_US;
+        if (job->kill_us > job->rank0_end_us + AFTER_RANK0_US)
+            job->kill_us = job->rank0_end_us + AFTER_RANK0_US;
+    }
+    if (agent->now_us < job->term_us)
+        return;
+    job->term_us = 0;
+    kill(job->pid, SIGTERM);
 }
 
 bool ipmpi_agent_job_idle(const struct agent *agent)
@@ -159,6 +198,7 @@ static void sweep(struct agent *agent)
     const bool hard = agent->now_us >= job->kill_us;
     unsigned left;
 
+    tell_mpirun(agent);
     /* While mpirun or the daemon lives it ends its ranks itself. */
     left = ipmpi_reap_signal(hard ? SIGKILL : job->pid == 0 ? SIGTERM : 0);
     job->sweep_us = agent->now_us + SWEEP_US;
