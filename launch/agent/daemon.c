@@ -94,18 +94,22 @@ const char *ipmpi_daemon_command(char *command)
 
 char *ipmpi_daemon_detour(const char *command, uint16_t *port_out)
 {
-    const char *uri = strstr(command, "orte_hnp_uri");
+    const char *uri = strstr(command, "rte_hnp_uri"); /* orte, prte */
     const char *from = uri != NULL ? strstr(uri, "tcp://") : NULL;
     const char *colon = from != NULL ? strchr(from + 6, ':') : NULL;
     char *end, *text;
+    size_t masks;
     long port;
 
     if (colon == NULL || strcspn(from, " \"';") < (size_t)(colon - from))
         return NULL;
     port = strtol(colon + 1, &end, 10);
-    if (port <= 0 || port > UINT16_MAX ||
-        asprintf(&text, "%.*s" IPMPI_WAY_HOME "%s", (int)(from - command),
-                 command, end) < 0)
+    if (port <= 0 || port > UINT16_MAX)
+        return NULL;
+    masks = strcspn(end, ";\" ");
+    if (asprintf(&text, "%.*s" IPMPI_WAY_HOME "%.*s%s", (int)(from - command),
+                 command, (int)masks, end,
+                 end + strcspn(end, "\" ")) < 0) /* no tcp6://.. beside it */
         return NULL;
     *port_out = (uint16_t)port;
     return text;

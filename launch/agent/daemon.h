@@ -16,10 +16,10 @@ const char *ipmpi_daemon_command(char *command);
  * puts its end of the tunnel there. */
 #define IPMPI_WAY_HOME "tcp://{tunnel}"
 
-/* Where the daemon is to call mpirun, as ORTE's commands have it:
- * orte_hnp_uri "NAME;tcp://A[,B..]:PORT". The command with IPMPI_WAY_HOME in
- * the place of that, for free(), and the port. NULL: it names none, or no
- * memory. */
+/* Where the daemon is to call mpirun: orte_hnp_uri "NAME;tcp://A[,B..]:PORT",
+ * or prte_hnp_uri with ":MASKS" behind that, and tcp6://.. as another way. The
+ * command with IPMPI_WAY_HOME in the place of the address, as its only way, for
+ * free(), and the port. NULL: it names none, or no memory. */
 char *ipmpi_daemon_detour(const char *command, uint16_t *port_out);
 
 #endif

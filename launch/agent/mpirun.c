@@ -45,11 +45,12 @@ static const struct option orte[] = {
     {NULL, NULL, 0},
 };
 
+/* The same, but for the networks of daemons: they reach mpirun by a tunnel, and
+ * PRRTE 3.0 knows no network of the form it asks for. */
 static const struct option prrte[] = {
     {"--prtemca", "plm_ssh_agent", AGENT},
     {"--prtemca", "plm_ssh_no_tree_spawn", ONE},
     {"--prtemca", "plm_ssh_num_concurrent", MANY},
-    {"--prtemca", "prte_if_include", NETWORKS},
     {"--mca", "btl_tcp_if_include", NETWORKS},
     {"--prtemca", "oob_tcp_static_ipv4_ports", OOB_PORT},
     {"--prtemca", "oob_tcp_keepalive_time", ALIVE_TIME},
@@ -128,7 +129,8 @@ static char **pack(const struct words *words)
 
 char **ipmpi_mpirun_command(const struct ipmpi_mpirun *what)
 {
-    const struct option *option = atoi(what->version) >= 5 ? prrte : orte;
+    const bool is_prrte = atoi(what->version) >= 5;
+    const struct option *option = is_prrte ? prrte : orte;
     struct words *words = calloc(1, sizeof(*words));
     char count[16];
     char **argv;
@@ -146,8 +148,13 @@ char **ipmpi_mpirun_command(const struct ipmpi_mpirun *what)
         add(words, text);
     }
     add(words, "--leave-session-attached");
-    if (what->recover)
+    if (what->recover) {
         add(words, "--enable-recovery");
+        if (is_prrte) { /* or a closed connection aborts its rank */
+            add(words, "--with-ft");
+            add(words, "ulfm");
+        }
+    }
     add(words, "--map-by"); /* the ranks of a node are known by its slots */
     add(words, "slot");
     add(words, "--bind-to");

@@ -83,7 +83,7 @@ static void take_detour(struct rsh *rsh)
         rsh->command ? ipmpi_daemon_detour(rsh->command, &port) : NULL;
 
     if (command == NULL)
-        return; /* PRRTE: it goes its own way */
+        return; /* it says no way */
     free(rsh->command);
     rsh->command = command;
     rsh->tunnel.to.sin_family = AF_INET;
@@ -155,10 +155,11 @@ static void tell_agent(const struct rsh *rsh, const char *reason)
 
 /* Note [loss]. Once ORTE knows that a daemon is dead it can start nothing any
  * more: it passes each order on to all daemons, and ends the job when one does
- * not take it (seen with 4.1.4). So mpirun's connection to the daemon ends
- * here, in a tunnel, and stays open when the daemon is lost: what mpirun says
- * to it is dropped. The ranks that were lost are reported by the agent, new
- * ones may come on nodes that are added. Returns -1, to stay. */
+ * not take it (seen with 4.1.4); PRRTE 3.0 ends it at once. So mpirun's
+ * connection to the daemon ends here, in a tunnel, and stays open when the
+ * daemon is lost: what mpirun says to it is dropped. The ranks that were lost
+ * are reported by the agent, new ones may come on nodes that are added. Returns
+ * -1, to stay. */
 static int survive(struct rsh *rsh, const char *why)
 {
     rsh->lost = true;

@@ -107,7 +107,7 @@ static const char *take_offer(struct ipmpi_driver *driver, unsigned member,
         ipmpi_peer_put(contact->peer, IPMPI_REC_ADMIT, hex, sizeof(hex) - 1);
         explicit_bzero(hex, sizeof(hex));
     }
-    if (mpi == NULL || atoi(mpi) >= 5) /* see note [loss] in rsh.c */
+    if (mpi == NULL || atoi(mpi) >= 5) /* PRRTE 3.0 adds no hosts */
         ipmpi_rendezvous_forbid_growth(driver->rdv);
     ipmpi_driver_event(
         driver, member, IPMPI_MEMBER_OFFER, generation_of(body),

@@ -19,7 +19,12 @@ static void test_the_way_home(void **state)
         {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1:0\"", NULL, 0},
         {" orted -mca orte_hnp_uri \"7.0;tcp://10.0.0.1:70000\"", NULL, 0},
         {" orted tcp://10.0.0.1:5", NULL, 0},
-        {"prted --prtemca prte_hnp_uri \"p@0;tcp://10.0.0.1:5:24\"", NULL, 0},
+        /* PRRTE's has masks, and another way that is not to be gone. */
+        {"prted --prtemca prte_hnp_uri \"p@0.0;tcp://10.0.0.1,10.1.0.1:5:64,24;"
+         "tcp6://[fd00::2]:7:64\" --x \"1\"",
+         "prted --prtemca prte_hnp_uri \"p@0.0;" IPMPI_WAY_HOME
+         ":64,24\" --x \"1\"",
+         5},
     };
     uint16_t port;
 
