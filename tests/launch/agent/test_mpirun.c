@@ -48,6 +48,9 @@ static void test_options_of_both(void **state)
     CHECK(strstr(text, "[--mca][btl_tcp_if_include][10.0.0.0/24]"));
     CHECK(strstr(text, "plm_rsh") == NULL);
     CHECK(strstr(text, "[--enable-recovery]") == NULL);
+    CHECK(strstr(text, "[--with-ft]") == NULL);
+    make("5.0.11", true, text, sizeof(text));
+    CHECK(strstr(text, "[--enable-recovery][--with-ft][ulfm]"));
 }
 
 static void test_causes_are_words(void **state)

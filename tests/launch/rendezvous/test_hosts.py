@@ -1,6 +1,7 @@
 """`ipmpi hosts`: real jobs over agents in namespaces, with faults."""
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -37,6 +38,31 @@ for line in sys.stdin:
     rc.load_balanced_view().map_sync(lambda x: x * x, range(40))
     print(first, *found, flush=True)
 """
+
+
+@contextlib.contextmanager
+def cluster_on(count: int, *options: str):
+    """So many nodes, the cluster on them, and a client's question: where are
+    the engines, once there are N of them? Rank 0's host comes first."""
+    path = {"PATH": f"{IPMPI.parent}:{os.environ['PATH']}"}
+    with Nodes(count, environment=path) as nodes:
+        profile = nodes.path / "profile"
+        job = nodes.hosts(["--", f"--python={CLIENT}"],
+                          f"--profile-dir={profile}", *options)
+        job.wait_text("connection file:")
+        with subprocess.Popen(
+                [CLIENT, "-W", "ignore", "-c",
+                 CLIENT_CODE.format(profile=profile)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                env={**os.environ, "HOME": str(nodes.path),
+                     "IPYTHONDIR": str(nodes.path / "i")}) as client:
+            def ask(wanted: int) -> list[str]:
+                print(wanted, file=client.stdin, flush=True)
+                return client.stdout.readline().split()
+            try:
+                yield nodes, job, ask
+            finally:
+                client.kill()
 
 
 class Hosts(unittest.TestCase):
@@ -93,45 +119,33 @@ class Hosts(unittest.TestCase):
             self.assertEqual(job.wait(), 0, job.output())
             self.assertIn("held for", job.output())
 
-    def test_a_spare_takes_a_lost_nodes_place(self) -> None:
-        path = {"PATH": f"{IPMPI.parent}:{os.environ['PATH']}"}
-        with Nodes(4, environment=path) as nodes:
-            job = nodes.hosts(["--", f"--python={CLIENT}"], "--nodes=2",
-                              f"--profile-dir={nodes.path / 'profile'}")
-            job.wait_text("runs on 2 nodes")
-            job.wait_text("connection file:")
-            code = CLIENT_CODE.format(profile=nodes.path / "profile")
-            with subprocess.Popen(
-                    [CLIENT, "-W", "ignore", "-c", code],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    text=True, env={**os.environ, "HOME": str(nodes.path),
-                                    "IPYTHONDIR": str(nodes.path / "i")}
-                    ) as client:
-                try:
-                    self.lose_twice(nodes, job, client)
-                finally:
-                    client.kill()
+    def test_a_cluster_outlives_a_lost_node(self) -> None:
+        with cluster_on(3) as (nodes, job, ask):
+            leader, *hosts = ask(6)
+            victim = next(h for h in hosts if h != leader)
+            next(n for n in nodes.list if n.name == victim).kill()
+            self.assertEqual(ask(4), [leader, *(h for h in hosts
+                                                if h != victim)])
+            self.assertNotIn("generation 2", job.output())
             self.assertEqual(job.stop(), 0, job.output())
 
-    def lose_twice(self, nodes: Nodes, job, client) -> None:
+    def test_a_spare_takes_a_lost_nodes_place(self) -> None:
         """One of the nodes the job began with, then the one that came."""
-        def ask(wanted: int) -> list[str]:
-            print(wanted, file=client.stdin, flush=True)
-            return client.stdout.readline().split()
-
-        leader, *others = ask(4)
-        gone = {leader}
-        for loss in (1, 2):
-            victim = next(h for h in others if h not in gone)
-            gone.add(victim)
-            next(n for n in nodes.list if n.name == victim).kill()
-            job.wait_text("is lost")
-            wait_for(lambda: job.output().count("has joined: 2 engines")
-                     == loss, 60, "a spare in its place")
-            first, *others = ask(4)
-            self.assertEqual(first, leader)
-            self.assertNotIn(victim, others)
-        self.assertNotIn("new generation", job.output())
+        with cluster_on(4, "--nodes=2") as (nodes, job, ask):
+            leader, *others = ask(4)
+            gone = {leader}
+            for loss in (1, 2):
+                victim = next(h for h in others if h not in gone)
+                gone.add(victim)
+                next(n for n in nodes.list if n.name == victim).kill()
+                job.wait_text("is lost")
+                wait_for(lambda: job.output().count("has joined: 2 engines")
+                         == loss, 60, "a spare in its place")
+                first, *others = ask(4)
+                self.assertEqual(first, leader)
+                self.assertNotIn(victim, others)
+            self.assertNotIn("generation 2", job.output())
+            self.assertEqual(job.stop(), 0, job.output())
 
     def test_a_lost_leader_begins_a_new_generation(self) -> None:
         with Nodes(3) as nodes:
