@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
@@ -296,6 +297,47 @@ class Marathon(unittest.TestCase):
                           "--marathon=http://192.0.2.1"], place.path)
             self.assertEqual(remote.wait(), 64, remote.output())
             self.assertIn("in clear", remote.output())
+
+    def test_over_tls(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="ipmpi-tls-") as directory:
+            key, certificate = (f"{directory}/{n}" for n in ("key", "cert"))
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                 "/CN=stand-in", "-addext", "subjectAltName=IP:127.0.0.1",
+                 "-keyout", key, "-out", certificate],
+                check=True, capture_output=True, timeout=60)
+            with Place(1, basic="me:mine-only",
+                       certificate=(certificate, key)) as place:
+                file = place.path / "basic"
+                file.write_text("me:mine-only\n")
+                file.chmod(0o600)
+                job = place.run("start", f"--basic-file={file}", str(HELLO))
+                self.assertEqual(job.wait(), 71, job.output())
+                self.assertIn("certificate", job.output())
+                job = place.hold("--detach", f"--basic-file={file}",
+                                 f"--ca-file={certificate}")
+                self.assertEqual(job.wait(), 0, job.output())
+                # They know it from start.
+                status = place.run("status")
+                self.assertEqual(status.wait(), 0, status.output())
+                stop = place.run("stop")
+                self.assertEqual(stop.wait(), 0, stop.output())
+                self.assertEqual(place.apps(), {})
+
+    def test_what_is_not_allowed(self) -> None:
+        rows = [({"message": "Not Authorized to perform this action!"},
+                 "Marathon does not allow it [403]: Not Authorized"),
+                ({"message": "Max number (100) of running deployments is "
+                  "achieved. Wait for existing deployments to complete or "
+                  "cancel one using force=true parameter."},
+                 "runs as many deployments as it may [403]: Max number")]
+        with Place(1, placer=FakePlacer()) as place:
+            for place.server.refusal, words in rows:
+                job = place.run("start", str(HELLO))
+                self.assertEqual(job.wait(), 71, job.output())
+                self.assertIn(words, job.output())
+            self.assertEqual(place.apps(), {})
 
     def test_port_names_with_a_prefix(self) -> None:
         with Place(2, prefix="SITE_") as place:

@@ -128,6 +128,59 @@ def check_networks(app: dict, problems: Problems) -> None:
         problems.add("/portDefinitions", "Ports must be unique.")
 
 
+def check_container(app: dict, features: list[str],
+                    problems: Problems) -> None:
+    container = app.get("container") or {}
+    docker = container.get("docker") or {}
+    is_docker = container.get("type") == "DOCKER"
+    networks = app.get("networks") or []
+    if is_docker and not docker.get("image"):
+        problems.add("/container/docker/image", "must not be empty")
+    if is_docker and docker.get("pullConfig"):
+        problems.add("/container/docker/pullConfig", "pullConfig is not "
+                     "supported with Docker containerizer")
+    if docker.get("credential"):
+        problems.add("/container/docker/credential", "must be empty")
+    if is_docker and (app.get("gpus") or 0) > 0:
+        problems.add("/", "GPU resources only work with the Mesos "
+                     "containerizer")
+    if is_docker and len([n for n in networks
+                          if n.get("mode") == "container"]) > 1:
+        problems.add("/networks", "may only have one container network")
+    names = [m["name"] for m in container.get("portMappings") or []
+             if m.get("name")]
+    if len(names) != len(set(names)):
+        problems.add("/container/portMappings", "Port names must be unique.")
+    for index, volume in enumerate(container.get("volumes") or []):
+        if "secret" in volume and "secrets" not in features:
+            problems.add(f"/container/volumes({index})", "Feature secrets is "
+                         "not enabled. Enable with --enable_features secrets)")
+
+
+def check_times(app: dict, problems: Problems) -> None:
+    """Roles, checks and what is done with tasks out of reach."""
+    ports = app.get("portDefinitions") or []
+    away = app.get("unreachableStrategy")
+    if app.get("acceptedResourceRoles") == []:
+        problems.add("/acceptedResourceRoles", "must not be empty")
+    if isinstance(away, dict) and away.get("inactiveAfterSeconds", 0) > \
+            away.get("expungeAfterSeconds", 0):
+        problems.add("/unreachableStrategy", "inactiveAfterSeconds must be "
+                     "less than or equal to expungeAfterSeconds")
+    for index, row in enumerate(app.get("healthChecks") or []):
+        if row.get("portIndex", -1) >= len(ports):
+            problems.add(f"/healthChecks({index})/portIndex", "Health check "
+                         "port indices must address an element of the ports "
+                         "array or container port mappings.")
+    for index, row in enumerate(app.get("readinessChecks") or []):
+        name = row.get("portName", "http-api")
+        if name not in [port.get("name") for port in ports]:
+            problems.add(f"/readinessChecks({index})/portName", "No port "
+                         f"definition reference for portName '{name}'")
+    if len(app.get("readinessChecks") or []) > 1:
+        problems.add("/readinessChecks", "must have at most one element")
+
+
 def check(app: dict, features: list[str]) -> list[dict]:
     problems = Problems()
     container = app.get("container") or {}
@@ -140,9 +193,6 @@ def check(app: dict, features: list[str]) -> list[dict]:
                      "'args', and/or a 'container'.")
     if isinstance(app.get("cmd"), str) and len(app["cmd"]) == 1:
         problems.add("/cmd", "must have at least 2 characters")
-    if container.get("type") == "DOCKER" and not (
-            container.get("docker") or {}).get("image"):
-        problems.add("/container/docker/image", "must not be empty")
     if (app.get("instances") or 0) < 0:
         problems.add("/instances", "error.min")
     for key in ("cpus", "mem", "disk"):
@@ -156,6 +206,8 @@ def check(app: dict, features: list[str]) -> list[dict]:
         if not 0 <= value <= 1:
             problems.add(f"/upgradeStrategy/{key}", "got something outside "
                          "of [0,1]")
+    check_container(app, features, problems)
+    check_times(app, problems)
     check_constraints(app, problems)
     check_networks(app, problems)
     return problems.list()

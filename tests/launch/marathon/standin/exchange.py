@@ -7,12 +7,16 @@ import gzip
 import http.client
 import json
 import re
+import ssl
 import time
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from . import checks
 from .answer import HTML, Answer
 from .model import App, Locked
+
+CHUNKED_FROM = 400  # long answers have no length, as Marathon's
+UNVERIFIED = ssl._create_unverified_context()
 
 
 class Exchange:
@@ -83,9 +87,13 @@ class Exchange:
             and len(data) > 200
         if packed:
             data = gzip.compress(data)
+        chunked = handler.command == "GET" and len(data) > CHUNKED_FROM
         handler.send_response(answer.status)
         handler.send_header("Content-Type", kind)
-        handler.send_header("Content-Length", str(len(data)))
+        if chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+        else:
+            handler.send_header("Content-Length", str(len(data)))
         handler.send_header("X-Frame-Options", "DENY")
         handler.send_header("Cache-Control", "no-cache, no-store")
         if packed:
@@ -95,8 +103,11 @@ class Exchange:
         for name, value in answer.headers.items():
             handler.send_header(name, value)
         handler.end_headers()
+        if chunked:
+            half = len(data) // 2
+            data = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in
+                            (data[:half], data[half:], b""))
         handler.wfile.write(data)
-
 
     def guard(self) -> None:
         standin = self.standin
@@ -111,6 +122,8 @@ class Exchange:
                          WWW_Authenticate='Basic realm="Mesosphere"')
         if standin.token and given != f"token={standin.token}":
             raise Answer(401, {"message": "Invalid username or password."})
+        if standin.refusal and self.handler.command != "GET":
+            raise Answer(403, standin.refusal)
         if self.path == "/ping":
             raise Answer(200, "pong")
         if standin.leader is None:
@@ -126,14 +139,16 @@ class Exchange:
         standin = self.standin
         leader = standin.address(standin.leader)
         if self.path == "/v2/events":
-            raise Answer(302, None, Location=f"http://{leader}/v2/events")
+            raise Answer(302, None, Location=f"{standin.url}/v2/events")
         chunked = "Transfer-Encoding" in self.handler.headers
         headers = {k: v for k, v in self.handler.headers.items()
                    if k.lower() not in ("host", "transfer-encoding",
                                         "content-length", "accept-encoding",
                                         "connection")}
         try:
-            connection = http.client.HTTPConnection(leader, timeout=30)
+            connection = http.client.HTTPConnection(leader, timeout=30) \
+                if standin.scheme == "http" else http.client.HTTPSConnection(
+                    leader, timeout=30, context=UNVERIFIED)
             connection.request(self.handler.command, self.handler.path,
                                b"" if chunked else self.data, headers)
             answer = connection.getresponse()

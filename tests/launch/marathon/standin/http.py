@@ -5,6 +5,7 @@ Faults are attributes and methods of `Standin`; each says what it does.
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,22 +70,33 @@ class Standin:
     def __init__(self, agents: list[Agent], placer, *, prefix: str = "",
                  features: list[str] | None = None,
                  basic: str | None = None, token: str | None = None,
+                 certificate: tuple[str, str] | None = None,
                  heartbeat: float = 10.0) -> None:
         self.model = Model(agents, placer, prefix)
         self.placer = placer
         self.features = features or []
         self.basic = basic
         self.token = token
+        self.scheme = "https" if certificate else "http"
         self.heartbeat = heartbeat
         self.busy = 0            # so many requests are answered 503
         self.drop_answers = 0    # so many POSTs are done, but not answered
         self.no_events = False   # the event stream is refused
+        self.refusal: dict | None = None  # body of a 403 to all that changes
         self.requests: list[tuple[str, str, str]] = []
         self.servers = [ThreadingHTTPServer(("127.0.0.1", 0),
                                             self.handler(i))
                         for i in range(2)]
         self.leader: int | None = 0
         for server in self.servers:
+            if certificate:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*certificate)
+                server.socket = context.wrap_socket(
+                    server.socket, server_side=True,
+                    do_handshake_on_connect=False)
+                # who does not trust us hangs up in the middle
+                server.handle_error = lambda *_: None
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, daemon=True,
                              kwargs={"poll_interval": 0.05}).start()
@@ -94,11 +106,12 @@ class Standin:
 
     @property
     def url(self) -> str:
-        return f"http://{self.address(self.leader or 0)}"
+        return f"{self.scheme}://{self.address(self.leader or 0)}"
 
     @property
     def urls(self) -> str:
-        return ",".join(f"http://{self.address(i)}" for i in range(2))
+        return ",".join(f"{self.scheme}://{self.address(i)}"
+                        for i in range(2))
 
     # -- faults ----------------------------------------------------------
 

@@ -64,10 +64,16 @@ class Tasks(Exchange):
                                        f"'{ident}'."})
             self.kill_some([by_id[i] for i in ids if i in by_id], False)
 
-
     def show_queue(self) -> None:
         with self.model.lock:
-            raise Answer(200, self.model.show_queue())
+            shown = self.model.show_queue()
+        if "lastUnusedOffers" in self.query.get("embed", []):
+            for row in shown["queue"]:
+                row["lastUnusedOffers"] = [
+                    {"offer": {"hostname": a.hostname, "agentId": a.id},
+                     "reason": [], "timestamp": row["since"]}
+                    for a in self.model.agents if not a.gone]
+        raise Answer(200, shown)
 
     def reset_delay(self, ident: str) -> None:
         with self.model.lock:

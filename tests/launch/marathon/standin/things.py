@@ -108,7 +108,8 @@ class Deployment:
 
     def show(self) -> dict:
         return {"id": self.id, "version": self.version,
-                "steps": self.plan()["steps"], "affectedApps": self.apps, "affectedPods": [],
+                "steps": self.plan()["steps"], "affectedApps": self.apps,
+                "affectedPods": [],
                 "currentActions": [{"action": self.action, "app": a,
                                     "readinessCheckResults": []}
                                    for a in self.apps],
