@@ -145,17 +145,19 @@ class DockerPlacer:
                     container["image"]]
         return command + list(spec.get("args") or [])
 
+    def address(self, task, network: str) -> str:
+        found = json.loads(docker("inspect", task.handle))[0]
+        return found["NetworkSettings"]["Networks"][network]["IPAddress"]
+
     def run(self, model, task, environment) -> None:
         model.on_state(task, "TASK_STARTING")
         try:
             docker(*self.command(task, environment))
             network = task.app.spec["networks"][0].get("name")
-            found = json.loads(docker("inspect", task.handle))[0]
+            addresses = [self.address(task, network)] if network else []
         except RuntimeError as error:
             model.on_state(task, "TASK_FAILED", str(error)[:300])
             return
-        addresses = [found["NetworkSettings"]["Networks"][network]
-                     ["IPAddress"]] if network else []
         model.on_state(task, "TASK_RUNNING", addresses=addresses)
         code = subprocess.run(["docker", "wait", task.handle],
                               capture_output=True, text=True).stdout.strip()
@@ -175,6 +177,11 @@ class DockerPlacer:
     def cut(self, task, network: str) -> None:
         """Its cable is pulled; the container runs on."""
         docker("network", "disconnect", "--force", network, task.handle)
+
+    def mend(self, task, network: str) -> None:
+        """It is plugged in again, perhaps with another address."""
+        docker("network", "connect", network, task.handle)
+        task.addresses = [self.address(task, network)]
 
     def close(self) -> None:
         for name in self.names:
