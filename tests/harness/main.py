@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 import xml.etree.ElementTree as xml
@@ -56,22 +57,23 @@ class Run:
             "build", ["cmake", "--build", self.build, "-j", JOBS],
             seconds=BUILD, log=self.logs / "build.log")
 
-    def venv(self) -> Result:
-        """The newest client's environment; made once for a package list."""
-        stamp = places.VENV / "packages"
-        want = "\n".join(places.VENV_PACKAGES)
+    def venv(self, where: Path = places.VENV,
+             packages: list[str] = places.VENV_PACKAGES) -> Result:
+        """An environment, the newest client's unless another is asked for;
+        made once for a package list."""
+        stamp = where / "packages"
+        want = "\n".join(packages)
         if stamp.exists() and stamp.read_text() == want:
             return Result("environment", passed=1)
         made = steps.run_once(
             "environment", [places.DEBIAN_PYTHON, "-m", "venv", "--clear",
-                            places.VENV],
+                            where],
             seconds=VENV, log=self.logs / "venv.log")
         if made.failed:
             return made
         made = steps.run_once(
-            "environment", [places.PYTHONS["9"], "-m", "pip", "install",
-                            "--retries", "5", "--quiet",
-                            *places.VENV_PACKAGES],
+            "environment", [where / "bin" / "python", "-m", "pip", "install",
+                            "--retries", "5", "--quiet", *packages],
             seconds=VENV, log=self.logs / "pip.log")
         if not made.failed:
             stamp.write_text(want)
@@ -79,11 +81,14 @@ class Run:
 
     # -- tests -------------------------------------------------------------
 
-    def ctest(self) -> Result:
-        report = self.logs / "ctest.xml"
+    def ctest(self, name: str = "ctest", *labels: str) -> Result:
+        """The C tests, or those of some labels."""
+        report = self.logs / f"{name}.xml"
         report.unlink(missing_ok=True)
-        labels = [] if self.args.long else ["-LE", "slow"]
-        steps.say("C tests")
+        if not labels:
+            labels = ("-LE", "launch|containers" if self.args.long
+                      else "slow")
+        steps.say(f"{name}: tests of CMake")
         start = time.monotonic()
         # the thread sanitizer wants the addresses that it knows
         fixed = ["setarch", "-R"] if self.args.tsan else []
@@ -91,14 +96,34 @@ class Run:
             [*fixed, "ctest", "--test-dir", self.build, "-j", "2",
              "--output-on-failure", "--output-junit", report, *labels],
             seconds=LONG if self.args.long else CTEST,
-            log=self.logs / "ctest.log")
-        result = count_junit("ctest", report)
+            log=self.logs / f"{name}.log")
+        result = count_junit(name, report)
         result.seconds = time.monotonic() - start
         if status != 0:
             if not result.failed:
-                fail(result, f"ctest: {told(status)}")
-            steps.show_tail(self.logs / "ctest.log")
+                fail(result, f"{name}: {told(status)}")
+            steps.show_tail(self.logs / f"{name}.log")
         return result
+
+    def launch(self) -> Result:
+        """Jobs over nodes in namespaces, by list and by Marathon's stand-in;
+        and the stand-in under clients of others."""
+        made = self.venv(places.MARATHON_VENV, places.MARATHON_PACKAGES)
+        return made if made.failed else self.ctest("launch", "-L", "launch")
+
+    def containers(self) -> Result:
+        """The image, and jobs in real containers, where a Docker engine is;
+        elsewhere its tests count as skipped."""
+        engine = steps.run(["docker", "info"], seconds=60,
+                           log=self.logs / "docker.log") \
+            if shutil.which("docker") else None
+        if engine == 0:
+            made = steps.run_once(
+                "containers", [places.SOURCE / "containers" / "build"],
+                seconds=BUILD, log=self.logs / "image.log")
+            if made.failed:
+                return made
+        return self.ctest("containers", "-L", "containers")
 
     def quickstart(self) -> Result:
         """The README's first command, on this tree."""
@@ -162,6 +187,7 @@ class Run:
         groups = {"ctest": self.ctest}
         if not (self.args.asan or self.args.tsan):
             groups["quickstart"] = self.quickstart
+            groups["launch"] = self.launch
             for client in places.PYTHONS:
                 groups[f"cluster-{client}"] = (
                     lambda c=client: self.cluster(c))
@@ -170,6 +196,8 @@ class Run:
                     lambda c=client: self.upstream(c))
             if self.args.long:
                 groups["examples"] = self.examples
+            if self.args.long or self.args.only:
+                groups["containers"] = self.containers
         return groups
 
     def run(self) -> bool:
@@ -242,7 +270,8 @@ def parse() -> argparse.Namespace:
         "runs all tests; the last line is the sum.")
     parser.add_argument("--only", action="append", metavar="NAME",
                         help="only the groups whose names start so: ctest, "
-                        "quickstart, cluster-7, cluster-9, upstream-7, upstream-9")
+                        "quickstart, launch, cluster-7, cluster-9, upstream-7, "
+                        "upstream-9, containers (with --long by itself)")
     parser.add_argument("--asan", action="store_true",
                         help="the C tests, with address and undefined-"
                         "behaviour sanitizers (in build-asan)")

@@ -25,6 +25,11 @@ VENV_PACKAGES = """
     jupyter_server nbclient ipywidgets
 """.split()
 
+#: Where Marathon's clients of others are, and which: for tests/launch. The
+#: last one is what shpkpr needs of its time.
+MARATHON_VENV = BUILD / "venv-marathon"
+MARATHON_PACKAGES = ["marathon==0.13.0", "shpkpr==4.1.2", "markupsafe<2.1"]
+
 
 def environment_for(python: Path | str) -> dict[str, str]:
     """The caller's environment as if `python`'s environment were activated."""

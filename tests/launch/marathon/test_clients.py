@@ -1,7 +1,9 @@
 """The stand-in, held to Marathon's API by clients that others wrote: the PyPI
-packages `marathon` 0.13 and `shpkpr`. Run with a Python that has them."""
+packages `marathon` 0.13 and `shpkpr`, in the environment that tests/run makes
+for them; 77 where it is not."""
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,15 @@ import unittest
 from pathlib import Path
 
 sys.path[:0] = [str(path) for path in Path(__file__).resolve().parents[:3]]
+from harness import places  # noqa: E402
+
+PYTHON = places.MARATHON_VENV / "bin" / "python"
+if __name__ == "__main__" and Path(sys.prefix) != places.MARATHON_VENV:
+    if not PYTHON.exists():
+        print(f"no {PYTHON}: tests/run --only launch makes it")
+        sys.exit(77)
+    os.execv(PYTHON, [str(PYTHON), "-W", "ignore", *sys.argv])
+
 from standin import Agent, FakePlacer, Standin  # noqa: E402
 
 # Both were written for older Pythons, which had these names here.
@@ -19,13 +30,9 @@ SHIM = ("import collections, collections.abc, inspect\n"
         " 'Callable'):\n"
         "    setattr(collections, n, getattr(collections.abc, n))\n")
 exec(SHIM)  # pylint: disable=exec-used
-
-try:
-    import marathon
-    from marathon.models import MarathonApp
-    from marathon.models.constraint import MarathonConstraint
-except ImportError:
-    marathon = None
+import marathon  # noqa: E402
+from marathon.models import MarathonApp  # noqa: E402
+from marathon.models.constraint import MarathonConstraint  # noqa: E402
 
 
 def wait_for(condition, seconds: float = 20.0):
@@ -43,7 +50,6 @@ def agents() -> list[Agent]:
     return [Agent(hostname=f"host{i}") for i in range(3)]
 
 
-@unittest.skipIf(marathon is None, "the package marathon is not here")
 class Clients(unittest.TestCase):
     def setUp(self) -> None:
         self.server = Standin(agents(), FakePlacer(), heartbeat=0.5)
