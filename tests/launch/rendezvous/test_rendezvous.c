@@ -1,226 +1,10 @@
-/* The rendezvous in stories, by a stepped clock. */
-#include "launch/rendezvous/rendezvous.h"
+/* The rendezvous in stories, by a stepped clock: until the job runs. */
+#include "tests/launch/rendezvous/stage.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "runtime/base/error.h"
 #include "tests/check.h"
-
-enum { S = 1000000 };
-
-/* How often something was called for, and for whom the last time. */
-struct calls {
-    unsigned n, member;
-};
-
-struct stage {
-    struct ipmpi_rendezvous *rdv;
-    int64_t now_us;
-    uint64_t prepared, committed;
-    unsigned chosen[16], nchosen;
-    struct calls drains, drops, asked, taken_in;
-    unsigned a, b; /* open_pair */
-};
-
-static void count(struct calls *calls, unsigned member)
-{
-    calls->n++;
-    calls->member = member;
-}
-
-static void check_calls(const struct calls *calls, unsigned n, unsigned member)
-{
-    CHECK_EQ(calls->n, n);
-    CHECK_EQ(calls->member, member);
-}
-
-static void on_prepare(void *arg, uint64_t generation, const unsigned *members,
-                       size_t n)
-{
-    struct stage *stage = arg;
-
-    CHECK(generation > stage->prepared); /* the generation only grows */
-    stage->prepared = generation;
-    stage->nchosen = (unsigned)n;
-    memcpy(stage->chosen, members, n * sizeof(*members));
-}
-
-static void on_commit(void *arg, uint64_t generation, const unsigned *members,
-                      size_t n)
-{
-    struct stage *stage = arg;
-
-    CHECK_EQ(generation, stage->prepared);
-    CHECK_EQ(n, stage->nchosen);
-    CHECK_MEM(members, stage->chosen, n * sizeof(*members));
-    stage->committed = generation;
-}
-
-static void on_drain(void *arg, uint64_t generation, unsigned member)
-{
-    (void)generation;
-    count(&((struct stage *)arg)->drains, member);
-}
-
-static void on_drop(void *arg, unsigned member)
-{
-    count(&((struct stage *)arg)->drops, member);
-}
-
-static void on_ask(void *arg, uint64_t generation, unsigned member)
-{
-    struct stage *stage = arg;
-
-    CHECK_EQ(generation, stage->committed);
-    count(&stage->asked, member);
-}
-
-static void on_take_in(void *arg, uint64_t generation, unsigned member,
-                       unsigned leader)
-{
-    struct stage *stage = arg;
-
-    CHECK_EQ(generation, stage->committed);
-    CHECK_EQ(leader, stage->chosen[0]);
-    count(&stage->taken_in, member);
-}
-
-static int make_stage(void **state)
-{
-    *state = calloc(1, sizeof(struct stage));
-    return *state != NULL ? 0 : -1;
-}
-
-static int remove_stage(void **state)
-{
-    struct stage *stage = *state;
-
-    ipmpi_rendezvous_destroy(&stage->rdv);
-    free(stage);
-    return 0;
-}
-
-static struct stage *open_with(void **state, unsigned min, unsigned max,
-                               bool grow)
-{
-    struct stage *stage = *state;
-    const struct ipmpi_rendezvous_limits limits = {
-        .min = min,
-        .max = max,
-        .keep = 1,
-        .attempts = 3,
-        .restarts = 1,
-        .join_us = 600LL * S,
-        .last_call_us = 10 * S,
-        .prepare_us = 15 * S,
-        .start_us = 65 * S,
-        .drain_us = 17 * S,
-        .grow = grow,
-    };
-    const struct ipmpi_rendezvous_calls calls = {.prepare = on_prepare,
-                                                 .commit = on_commit,
-                                                 .drain = on_drain,
-                                                 .drop = on_drop,
-                                                 .ask = on_ask,
-                                                 .take_in = on_take_in,
-                                                 .arg = stage};
-
-    stage->now_us = 1000LL * S;
-    CHECK_EQ(
-        ipmpi_rendezvous_create(&limits, &calls, stage->now_us, &stage->rdv),
-        0);
-    return stage;
-}
-
-static struct stage *open_stage(void **state, unsigned min, unsigned max)
-{
-    return open_with(state, min, max, false);
-}
-
-static int tell(struct stage *stage, unsigned member,
-                enum ipmpi_member_event event)
-{
-    return ipmpi_rendezvous_member(
-        stage->rdv, member, event, stage->prepared, 2,
-        event >= IPMPI_MEMBER_REFUSED ? "why" : NULL, stage->now_us);
-}
-
-/* A member from the scheduler's list to its offer. */
-static unsigned join_on(struct stage *stage, const char *id, const char *host)
-{
-    unsigned member;
-
-    CHECK_EQ(
-        ipmpi_rendezvous_list(stage->rdv, id, host, stage->now_us, &member), 0);
-    CHECK_EQ(tell(stage, member, IPMPI_MEMBER_PROVED), 0);
-    CHECK_EQ(tell(stage, member, IPMPI_MEMBER_OFFER), 0);
-    return member;
-}
-
-static unsigned join(struct stage *stage, const char *id)
-{
-    return join_on(stage, id, id);
-}
-
-/* The two that the round waits for are there. */
-static struct stage *open_pair(void **state, bool grow)
-{
-    struct stage *stage = open_with(state, 2, 2, grow);
-
-    stage->a = join(stage, "a");
-    stage->b = join(stage, "b");
-    CHECK_EQ(stage->prepared, 1);
-    return stage;
-}
-
-static enum ipmpi_round_state round_of(const struct stage *stage)
-{
-    return ipmpi_rendezvous_state(stage->rdv);
-}
-
-/* Tells what is in order; what the round makes of it. */
-static enum ipmpi_round_state told(struct stage *stage, unsigned member,
-                                   enum ipmpi_member_event event)
-{
-    CHECK_EQ(tell(stage, member, event), 0);
-    return round_of(stage);
-}
-
-static enum ipmpi_member_state state_of(const struct stage *stage,
-                                        unsigned member)
-{
-    return ipmpi_rendezvous_at(stage->rdv, member)->state;
-}
-
-static int end(struct stage *stage, uint64_t generation, bool started)
-{
-    return ipmpi_rendezvous_end(stage->rdv, generation, started, stage->now_us);
-}
-
-static enum ipmpi_round_state step_s(struct stage *stage, int seconds)
-{
-    stage->now_us += (int64_t)seconds * S;
-    ipmpi_rendezvous_tick(stage->rdv, stage->now_us);
-    return round_of(stage);
-}
-
-static void all_ready(struct stage *stage)
-{
-    const unsigned n = stage->nchosen;
-
-    for (unsigned i = 0; i < n; i++)
-        CHECK_EQ(tell(stage, stage->chosen[i], IPMPI_MEMBER_IS_READY), 0);
-}
-
-static void run(struct stage *stage)
-{
-    all_ready(stage);
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_COMMITTED);
-    CHECK_EQ(ipmpi_rendezvous_runs(stage->rdv, stage->committed, stage->now_us),
-             0);
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
-}
 
 static void test_full_goes_at_once(void **state)
 {
@@ -299,7 +83,7 @@ static void test_messages_of_the_past_change_nothing(void **state)
     told(stage, stage->a, IPMPI_MEMBER_IS_READY);
     CHECK_EQ(tell(stage, stage->a, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
     CHECK_EQ(tell(stage, stage->a, IPMPI_MEMBER_OFFER), IPMPI_ESTATE);
-    CHECK_EQ(end(stage, 1, true), IPMPI_ESTATE);
+    CHECK_EQ(ended(stage, 1, true), IPMPI_ESTATE);
     CHECK_EQ(told(stage, stage->b, IPMPI_MEMBER_IS_READY),
              IPMPI_ROUND_COMMITTED);
     CHECK_EQ(ipmpi_rendezvous_runs(stage->rdv, 1, stage->now_us), IPMPI_ESTATE);
@@ -319,168 +103,6 @@ static void test_the_generation_is_above_all_reported(void **state)
     CHECK_EQ(stage->prepared, 42);
 }
 
-static void test_after_the_barrier_the_job_goes_on(void **state)
-{
-    struct stage *stage = open_stage(state, 3, 3);
-
-    join(stage, "a");
-    join(stage, "b");
-    join(stage, "c");
-    run(stage);
-    CHECK_EQ(told(stage, stage->chosen[2], IPMPI_MEMBER_GONE),
-             IPMPI_ROUND_RUNNING);
-    CHECK_EQ(told(stage, stage->chosen[1], IPMPI_MEMBER_GONE),
-             IPMPI_ROUND_RUNNING);
-    CHECK_EQ(end(stage, 1, true), 0);
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
-}
-
-static void test_a_lost_leader_begins_a_new_generation(void **state)
-{
-    struct stage *stage = open_pair(state, false);
-    unsigned leader;
-
-    join(stage, "spare");
-    leader = stage->chosen[0];
-    run(stage);
-    CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_PREPARING);
-    CHECK_EQ(stage->prepared, 2);
-    CHECK(stage->chosen[0] != leader && stage->chosen[1] != leader);
-    run(stage);
-    /* Only one restart is allowed. */
-    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
-             IPMPI_ROUND_FAILED);
-}
-
-/* The connection to it is there again. */
-static void reach(struct stage *stage, unsigned member)
-{
-    unsigned same;
-
-    CHECK_EQ(ipmpi_rendezvous_list(stage->rdv,
-                                   ipmpi_rendezvous_at(stage->rdv, member)->id,
-                                   "", stage->now_us, &same),
-             0);
-    CHECK_EQ(same, member);
-    CHECK_EQ(tell(stage, member, IPMPI_MEMBER_PROVED), 0);
-}
-
-static int back(struct stage *stage, unsigned member, uint64_t generation)
-{
-    return ipmpi_rendezvous_back(stage->rdv, member, generation, stage->now_us);
-}
-
-static void test_a_leader_that_was_out_of_reach(void **state)
-{
-    struct stage *stage = open_pair(state, false);
-    unsigned leader, other;
-
-    run(stage);
-    leader = stage->chosen[0];
-    other = stage->chosen[1];
-    for (int times = 0; times < 3; times++) { /* more often than restarts */
-        told(stage, other, IPMPI_MEMBER_GONE);
-        CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_GATHERING);
-        reach(stage, other);
-        CHECK_EQ(back(stage, other, 1), IPMPI_EBUSY); /* not without leader */
-        told(stage, other, IPMPI_MEMBER_GONE);
-        reach(stage, leader);
-        CHECK_EQ(back(stage, leader, 0), IPMPI_ESTATE);
-        CHECK_EQ(back(stage, leader, 7), IPMPI_ESTATE); /* not ours */
-        CHECK_EQ(back(stage, leader, 1), 0);
-        CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
-        reach(stage, other);
-        CHECK_EQ(back(stage, other, 1), 0);
-        CHECK_EQ(back(stage, other, 1), IPMPI_ESTATE); /* once is enough */
-        CHECK_EQ(ipmpi_rendezvous_count(stage->rdv, IPMPI_MEMBER_COMMITTED), 2);
-        CHECK_EQ(stage->prepared, 1);
-    }
-    CHECK_EQ(end(stage, 1, true), 0);
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
-}
-
-static void test_a_leader_that_is_back_too_late(void **state)
-{
-    struct stage *stage = open_pair(state, false);
-    unsigned leader;
-
-    join(stage, "spare");
-    run(stage);
-    leader = stage->chosen[0];
-    CHECK_EQ(told(stage, leader, IPMPI_MEMBER_GONE), IPMPI_ROUND_PREPARING);
-    reach(stage, leader);
-    CHECK_EQ(back(stage, leader, 1), IPMPI_EDEAD);
-    CHECK_EQ(state_of(stage, leader), IPMPI_MEMBER_OPEN);
-    run(stage);
-    CHECK_EQ(back(stage, leader, 1), IPMPI_EDEAD);
-    CHECK_EQ(end(stage, 1, true), IPMPI_ESTATE); /* nor is its end ours */
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
-}
-
-static void test_a_late_spare_has_seen_more(void **state)
-{
-    struct stage *stage = open_pair(state, false);
-    unsigned spare;
-
-    run(stage);
-    CHECK_EQ(ipmpi_rendezvous_list(stage->rdv, "s", "s", stage->now_us, &spare),
-             0);
-    told(stage, spare, IPMPI_MEMBER_PROVED);
-    CHECK_EQ(ipmpi_rendezvous_member(stage->rdv, spare, IPMPI_MEMBER_OFFER, 9,
-                                     2, NULL, stage->now_us),
-             0);
-    /* It is of this round all the same that there is news. */
-    CHECK_EQ(ipmpi_rendezvous_generation(stage->rdv), 1);
-    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
-             IPMPI_ROUND_PREPARING);
-    CHECK_EQ(stage->prepared, 10);
-}
-
-static void test_a_spare_takes_a_lost_place(void **state)
-{
-    struct stage *stage = open_pair(state, true);
-    unsigned lost, spare;
-
-    run(stage);
-    lost = stage->chosen[1];
-    spare = join(stage, "c");
-    CHECK_EQ(stage->asked.n, 0); /* all places are taken */
-    told(stage, lost, IPMPI_MEMBER_GONE);
-    check_calls(&stage->asked, 1, spare);
-    CHECK_EQ(stage->taken_in.n, 0);
-    told(stage, spare, IPMPI_MEMBER_IS_READY);
-    check_calls(&stage->taken_in, 1, spare);
-    CHECK_EQ(tell(stage, spare, IPMPI_MEMBER_IS_READY), IPMPI_ESTATE);
-    CHECK_EQ(ipmpi_rendezvous_at(stage->rdv, spare)->place, 2); /* its own */
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_RUNNING);
-    CHECK_EQ(stage->prepared, 1); /* the same generation */
-    /* Whoever took a place can be lost, too. */
-    CHECK_EQ(told(stage, spare, IPMPI_MEMBER_GONE), IPMPI_ROUND_RUNNING);
-}
-
-static void test_a_spare_that_will_not(void **state)
-{
-    struct stage *stage = open_pair(state, true);
-    unsigned silent, unwilling;
-
-    run(stage);
-    told(stage, stage->chosen[1], IPMPI_MEMBER_GONE);
-    unwilling = join(stage, "c");
-    check_calls(&stage->asked, 1, unwilling);
-    told(stage, unwilling, IPMPI_MEMBER_REFUSED);
-    silent = join(stage, "d");
-    check_calls(&stage->asked, 2, silent);
-    step_s(stage, 15);
-    check_calls(&stage->drops, 1, silent);
-    CHECK_EQ(state_of(stage, silent), IPMPI_MEMBER_LOST);
-    check_calls(&stage->asked, 3, unwilling); /* it has cooled down */
-    told(stage, unwilling, IPMPI_MEMBER_IS_READY);
-    check_calls(&stage->taken_in, 1, unwilling);
-    /* The leader is lost while nobody is asked: all begin anew. */
-    CHECK_EQ(told(stage, stage->chosen[0], IPMPI_MEMBER_GONE),
-             IPMPI_ROUND_GATHERING);
-}
-
 static void test_false_starts_are_counted(void **state)
 {
     struct stage *stage = open_stage(state, 1, 1);
@@ -489,7 +111,7 @@ static void test_false_starts_are_counted(void **state)
     for (int i = 1; i <= 4; i++) {
         CHECK_EQ(stage->prepared, i);
         all_ready(stage);
-        CHECK_EQ(end(stage, stage->committed, false), 0);
+        CHECK_EQ(ended(stage, stage->committed, false), 0);
         /* Each time twice as long is waited: 2 s, 4 s, 8 s. */
         if (i < 4)
             CHECK_EQ(step_s(stage, (1 << i) - 1), IPMPI_ROUND_GATHERING);
@@ -549,19 +171,6 @@ static void test_stop_before_it_begins(void **state)
     CHECK_EQ(round_of(stage), IPMPI_ROUND_ENDED);
 }
 
-static void test_stop_while_it_runs(void **state)
-{
-    struct stage *stage = open_pair(state, false);
-
-    run(stage);
-    ipmpi_rendezvous_stop(stage->rdv, stage->now_us);
-    CHECK_EQ(round_of(stage), IPMPI_ROUND_DRAINING);
-    check_calls(&stage->drains, 1, stage->chosen[0]); /* the leader */
-    CHECK_EQ(step_s(stage, 16), IPMPI_ROUND_DRAINING);
-    CHECK_EQ(step_s(stage, 1), IPMPI_ROUND_ENDED); /* whatever they do */
-    check_calls(&stage->drains, 3, stage->chosen[1]); /* each */
-}
-
 static void test_limits_are_checked(void **state)
 {
     const struct ipmpi_rendezvous_calls calls = {0};
@@ -575,9 +184,6 @@ static void test_limits_are_checked(void **state)
     CHECK(rdv == NULL);
 }
 
-#define TEST(name) \
-    cmocka_unit_test_setup_teardown(name, make_stage, remove_stage)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,18 +194,10 @@ int main(void)
         TEST(test_silence_to_prepare_is_a_loss),
         TEST(test_messages_of_the_past_change_nothing),
         TEST(test_the_generation_is_above_all_reported),
-        TEST(test_after_the_barrier_the_job_goes_on),
-        TEST(test_a_lost_leader_begins_a_new_generation),
-        TEST(test_a_leader_that_was_out_of_reach),
-        TEST(test_a_leader_that_is_back_too_late),
-        TEST(test_a_late_spare_has_seen_more),
-        TEST(test_a_spare_takes_a_lost_place),
-        TEST(test_a_spare_that_will_not),
         TEST(test_false_starts_are_counted),
         TEST(test_a_host_cools_down_longer_each_time),
         TEST(test_places_are_used_again),
         TEST(test_stop_before_it_begins),
-        TEST(test_stop_while_it_runs),
         cmocka_unit_test(test_limits_are_checked),
     };
 
