@@ -15,14 +15,14 @@ import gc
 import importlib
 import logging
 
-from . import blas, mpi
+from . import blas, lean, mpi
 
 log = logging.getLogger("ipmpi.engine")
 
 # What every engine needs, and what the first tasks of most users import.
-_NEEDED = ("ipyparallel", "ipyparallel.controller.dependency",
-           "ipyparallel.util", "ipyparallel.client.remotefunction",
-           "ipyparallel.client.view", "ipyparallel.engine.datapub")
+_NEEDED = ("ipyparallel.controller.dependency", "ipyparallel.util",
+           "ipyparallel.client.remotefunction", "ipyparallel.client.view",
+           "ipyparallel.engine.datapub")
 _WELCOME = ("numpy", "numpy.random", "concurrent.futures.thread",
             "tornado.platform.asyncio", "cloudpickle")
 # Not matplotlib, half a second at each start, when few engines plot; nor jedi,
@@ -37,32 +37,34 @@ def prepare():
     same. ImportError says what must be installed."""
     global _kernel
     if _kernel is None:
-        with _collector_off(), blas.single_threaded():
-            _import()
-        blas_setters.extend(blas.find_setters())
-        from . import children, public, startup  # noqa: F401, for later
-        from .kernel import EngineKernel
-
-        _kernel = EngineKernel.instance()
-        _kernel.prepare()
-        mpi.import_unbound()
+        with _collector_off():
+            _kernel = _prepare()
     return _kernel
 
 
 @contextlib.contextmanager
 def _collector_off():
-    """Imports make hardly any garbage, and much that is looked through."""
+    """Imports make hardly any garbage, and much that is looked through: the
+    collector does not touch it, so that its pages stay shared."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 
-def freeze() -> None:
-    """Before a fork: keeps the collector from touching what is shared."""
-    gc.collect()
-    gc.freeze()
+def _prepare():
+    with blas.single_threaded():
+        _import()
+    blas_setters.extend(blas.find_setters())
+    from . import children, engine, public, startup  # noqa: F401, for later
+    from .kernel import EngineKernel
+
+    kernel = EngineKernel.instance()
+    kernel.prepare()
+    mpi.import_unbound()
+    return kernel
 
 
 def _import() -> None:
@@ -73,10 +75,11 @@ def _import() -> None:
             continue
         except Exception:  # a broken package must not take engines down
             log.warning("cannot preload %s", name, exc_info=True)
-    for name in _NEEDED:
-        try:
+    try:
+        lean.import_ipyparallel()
+        for name in _NEEDED:
             importlib.import_module(name)
-        except ImportError as exc:
-            raise ImportError(
-                f"an engine needs the packages ipyparallel and ipykernel in "
-                f"its interpreter; {name} does not import: {exc}") from exc
+    except ImportError as exc:
+        raise ImportError(
+            f"an engine needs the packages ipyparallel and ipykernel in its "
+            f"interpreter, which do not import: {exc}") from exc

@@ -29,7 +29,7 @@ import struct
 import sys
 from typing import Any
 
-from . import engine, preload
+from . import preload
 
 log = logging.getLogger("ipmpi.zygote")
 
@@ -54,7 +54,6 @@ def main() -> int:
     except ImportError as exc:
         print(f"ipmpi-zygote: {exc}", file=sys.stderr)
         return 3
-    preload.freeze()
     zygote = Zygote(socket.socket(fileno=listening),
                     socket.socket(fileno=keeper))
     request = zygote.serve()
@@ -62,6 +61,8 @@ def main() -> int:
         return 0
     # From here on this process is a rank.
     request.apply()
+    from . import engine  # which prepare() has imported
+
     return engine.main()
 
 

@@ -26,7 +26,6 @@ from ipmpi_engine import engine
 if {zygote}:
     from ipmpi_engine import preload
     preload.prepare()
-    preload.freeze()
     assert len(os.listdir("/proc/self/task")) == 1
     pid = os.fork()
     if pid:
