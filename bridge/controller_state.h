@@ -41,6 +41,7 @@ struct ipmpi_controller {
     int size;       /* ranks */
     bool published; /* the connection files are there */
     bool stopping;
+    bool failed; /* that is why */
     unsigned busy_turns;
     int64_t complain_us; /* when to name the engines that are late */
 };

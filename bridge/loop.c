@@ -158,7 +158,7 @@ static void publish_when_ready(struct ipmpi_controller *c)
         return;
     if (ipmpi_engines_joining(&c->hub) == 0) {
         if (ipmpi_controller_publish(c) != 0)
-            c->stopping = true;
+            c->stopping = c->failed = true;
     } else if (ipmpi_clock_now_us() >= c->complain_us) {
         complain_of_late_engines(c);
     }
@@ -334,7 +334,10 @@ static void give_up_tasks(struct ipmpi_controller *c)
 static int leave(struct ipmpi_controller *c)
 {
     const int64_t deadline_us = ipmpi_clock_now_us() + BYE_US;
-    struct ipmpi_link_packet packet = {.type = IPMPI_LINK_LEAVING};
+    struct ipmpi_link_packet packet = {
+        .type = IPMPI_LINK_LEAVING,
+        .code = c->failed ? EXIT_FAILURE : EXIT_SUCCESS,
+    };
 
     /* mpirun kills a second after its SIGTERM: files and lock go first */
     ipmpi_controller_withdraw(c);
@@ -367,5 +370,5 @@ int ipmpi_controller_run(struct ipmpi_controller *c)
     if (err != 0)
         ipmpi_log_warn("BRIDGE-FINALIZE", "some ranks did not end in time: %s",
                        ipmpi_strerror(err));
-    return EXIT_SUCCESS;
+    return c->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -59,6 +59,17 @@ def test_profile_cannot_be_written(make_cluster, tmp_path):
     refused(cluster, None, str(blocker))
 
 
+def test_connection_file_cannot_be_written(make_cluster):
+    """Noticed when all else is up; as with a disk that is full by then."""
+    cluster = make_cluster(1, start=False)
+    cluster.connection_file.mkdir(parents=True)
+    assert cluster.run_to_end() != 0
+    cluster.wait_end(5)
+    assert cluster.log().count(f"cannot write {cluster.connection_file}") == 1
+    assert "ready" not in cluster.log()
+    assert not cluster.file("engine").exists()
+
+
 def test_busy_port(make_cluster):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -31,7 +31,7 @@ def main() -> int:
     try:
         kernel = preload.prepare()
         joined = _ipmpi.join()
-    except (ImportError, RuntimeError) as exc:
+    except (ImportError, OSError, RuntimeError) as exc:
         log.error("this engine cannot start: %s", exc)
         return 1
     _settle_process()

@@ -51,9 +51,10 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     try:
         preload.prepare()
-    except ImportError as exc:
+    except (ImportError, OSError) as exc:
         print(f"ipmpi-zygote: {exc}", file=sys.stderr)
-        return 3
+        # 3 ends the job: no engine can do better. With a full disk, one may.
+        return 3 if isinstance(exc, ImportError) else 1
     zygote = Zygote(socket.socket(fileno=listening),
                     socket.socket(fileno=keeper))
     request = zygote.serve()
