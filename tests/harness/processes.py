@@ -122,10 +122,11 @@ def wait_gone(mark: str, seconds: float) -> bool:
 
 
 def kill_all(mark: str) -> None:
-    """Kills every marked process, by pid, until none is left."""
+    """Kills every marked process, by pid, until none is left: children first,
+    so that none sees its parent die and puts its things in order."""
     end = time.monotonic() + 10
     while (pids := marked(mark)) and time.monotonic() < end:
-        for pid in pids:
+        for pid in reversed(pids):
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
