@@ -32,7 +32,7 @@ static pid_t spawn(char **argv, int log_fd)
         dup2(null_fd, 0);
         dup2(log_fd, 1);
         dup2(log_fd, 2);
-        execv(argv[0], argv);
+        execvp(argv[0], argv);
         fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }

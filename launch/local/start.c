@@ -106,10 +106,14 @@ static const struct argp parser = {
     table, on_option, "[-- OPTION-OF-IPMPI-ENGINE...]", doc, children, 0, 0};
 
 /* argv of mpirun: a few words, then what the user gave for the engines. The
- * strings are lent; the caller frees the table. */
+ * strings are lent; the caller frees the table.
+ *
+ * mpirun goes by its name: called by a path, it puts the directories of that
+ * installation before the user's in PATH and LD_LIBRARY_PATH of the ranks, and
+ * engines would find another Python than the user does. */
 struct command {
     char **argv;
-    char mpirun[PATH_MAX], engine[PATH_MAX], ranks[16];
+    char engine[PATH_MAX], ranks[16];
     char *profile_dir, *cluster_id, *python;
 };
 
@@ -146,7 +150,7 @@ static int build(const struct start *start, const struct ipmpi_paths *paths,
          asprintf(&command->python, "--python=%s", start->python) < 0))
         return IPMPI_ENOMEM;
     snprintf(command->ranks, sizeof(command->ranks), "%d", start->engines + 1);
-    command->argv[n++] = command->mpirun;
+    command->argv[n++] = (char *)"mpirun";
     command->argv[n++] = (char *)"-np";
     command->argv[n++] = command->ranks;
     command->argv[n++] = command->engine;
@@ -161,13 +165,15 @@ static int build(const struct start *start, const struct ipmpi_paths *paths,
 
 static bool find_programs(struct command *command)
 {
+    char mpirun[PATH_MAX];
+
     if (!ipmpi_machine_program("ipmpi-engine", command->engine)) {
         fputs("ipmpi start: ipmpi-engine is neither beside ipmpi nor in PATH; "
               "install ipmpi whole\n",
               stderr);
         return false;
     }
-    if (!ipmpi_machine_in_path("mpirun", command->mpirun)) {
+    if (!ipmpi_machine_in_path("mpirun", mpirun)) {
         fputs("ipmpi start: mpirun is not in PATH; install Open MPI (Debian: "
               "openmpi-bin)\n",
               stderr);
@@ -214,7 +220,7 @@ static int run(const struct start *start, const struct ipmpi_paths *paths,
         return IPMPI_EXIT_FAILED;
     if (start->daemon)
         return ipmpi_daemon_start(paths, argv, start->engines, start->wait_s);
-    execv(argv[0], argv);
+    execvp(argv[0], argv);
     fprintf(stderr, "ipmpi start: cannot run %s: %s\n", argv[0],
             strerror(errno));
     return IPMPI_EXIT_FAILED;

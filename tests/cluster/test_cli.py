@@ -245,6 +245,17 @@ def test_without_ssh(place, tmp_path):
     run(place, "stop")
 
 
+def test_engines_have_the_users_paths(place):
+    """mpirun that is called by a path puts its own directories first."""
+    start(place, 1)
+    profile = Path(place["IPYTHONDIR"]) / "profile_default"
+    with ipp.Client(profile_dir=str(profile)) as rc:
+        names = ("PATH", "LD_LIBRARY_PATH")
+        seen = [rc[0].apply_sync(os.getenv, name) for name in names]
+    assert seen == [place.get(name) for name in names]
+    run(place, "stop")
+
+
 def test_doctor(place):
     found = json.loads(run(place, "doctor", "--json",
                            f"--python={places.here_python()}"))
