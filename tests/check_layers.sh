@@ -37,11 +37,7 @@ only_in 'jansson\.h' bridge/ launch/ tests/bench/generator/ tests/model/
 only_in 'sqlite3\.h' bridge/hub/
 only_in 'hwloc\.h' runtime/process/
 only_in 'nettle/[a-z0-9-]+\.h' runtime/message/ launch/
-never runtime bridge launch
-# runtime/python is where an engine is put together: it alone sees collectives.
-for dir in runtime/*; do
-    [ "$dir" = runtime/python ] || never "$dir" collectives
-done
+never runtime bridge launch collectives
 never runtime/base runtime/process runtime/comm runtime/tasks \
     runtime/engine runtime/python runtime/message
 never runtime/tasks runtime/bell runtime/process runtime/comm runtime/engine \

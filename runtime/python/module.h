@@ -49,9 +49,11 @@ PyObject *ipmpi_python_work(const struct ipmpi_work *work);
 /* children.c */
 extern PyMethodDef ipmpi_python_children_methods[];
 
-/* work.c, output.c, collective.c */
+/* work.c, output.c */
 extern PyMethodDef ipmpi_python_work_methods[];
 extern PyMethodDef ipmpi_python_output_methods[];
+
+/* From a room above, which is linked in: collectives/python. */
 extern PyMethodDef ipmpi_python_collective_methods[];
 
 /* Makes the module. Not exported: Python gets it by AppendInittab. */

@@ -2,8 +2,8 @@
  * time. The GIL is released while MPI moves data.
  *
  * Threads: main, with the GIL. */
-#ifndef IPMPI_PYTHON_COLLECTIVE_H
-#define IPMPI_PYTHON_COLLECTIVE_H
+#ifndef IPMPI_COLLECTIVES_PYTHON_COLLECTIVE_H
+#define IPMPI_COLLECTIVES_PYTHON_COLLECTIVE_H
 
 #include "runtime/python/module.h"
 

@@ -1,5 +1,5 @@
 /* The verbs that move data; numbers and operations by name. */
-#include "runtime/python/collective.h"
+#include "collectives/python/collective.h"
 
 #include <stdlib.h>
 #include <string.h>

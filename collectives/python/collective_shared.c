@@ -1,5 +1,5 @@
 /* The verbs whose result is there once on each node. */
-#include "runtime/python/collective.h"
+#include "collectives/python/collective.h"
 
 #include <stdlib.h>
 

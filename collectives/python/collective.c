@@ -2,7 +2,7 @@
  *
  * Invariant: memory lent to MPI by a call that failed stays lent until close,
  *            and for good if MPI may still use it then. */
-#include "runtime/python/collective.h"
+#include "collectives/python/collective.h"
 
 #include <stdlib.h>
 #include <time.h>
