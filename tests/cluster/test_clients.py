@@ -153,6 +153,8 @@ class Hammer(threading.Thread):
 def test_eight_at_once(make_cluster, connect, seconds):
     cluster = make_cluster(4, args=("--db=sqlite",))  # keeps every record
     rc = connect(cluster)
+    rc[0].apply_sync(work, "first", 0)  # ipyparallel's first call in a process
+    rc.purge_everything()               # is not safe among threads
     hammers = [Hammer(cluster, f"client{i}", seconds) for i in range(8)]
     try:
         for hammer in hammers:
