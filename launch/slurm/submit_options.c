@@ -178,8 +178,9 @@ static const char doc[] =
     "  ipmpi submit slurm -N 4 --tasks-per-node 16 -t 8:00:00\n"
     "  >>> rc = ipp.Client(cluster_id=\"slurm-4711\")\n\n"
     "Of all ranks one is the controller. The profile directory must be on a "
-    "file system that the nodes share. Two minutes before the time limit, and "
-    "at scancel, the cluster ends in good order and its clients are told. "
+    "file system that the nodes share. Two minutes before the time limit "
+    "(Slurm may be half a minute early: of a limit of two minutes nothing is "
+    "left), and at scancel, the cluster ends in good order and its clients are told. "
     "`ipmpi stop --cluster-id slurm-4711` ends it early.\n\n"
     "Exit status: 0 submitted (with --wait: ready); 1 it did not start; 64 "
     "wrong use; 71 Slurm refused, or is not there.";
