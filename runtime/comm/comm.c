@@ -11,6 +11,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
+#include "runtime/comm/fabric.h"
 #include "runtime/comm/meet.h"
 
 #define SPIN_START_US 20
@@ -18,9 +19,12 @@
 
 static int start_mpi(void)
 {
+    const bool left_out = ipmpi_fabric_leave_out();
     int provided = MPI_THREAD_SINGLE;
     int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
 
+    if (left_out)
+        ipmpi_fabric_restore();
     if (code != MPI_SUCCESS) {
         ipmpi_log_error("COMM-INIT", "MPI_Init_thread failed (%d)", code);
         return IPMPI_EMPI;

@@ -1,5 +1,6 @@
 # The transport's tests; included by tests/CMakeLists.txt.
 ipmpi_test(runtime/comm/test_messages.c LIBS ipmpi_comm NP 1 2 3)
+ipmpi_test(runtime/comm/test_fabric.c LIBS ipmpi_comm)
 ipmpi_test(runtime/comm/test_packet.c LIBS ipmpi_comm)
 ipmpi_test(runtime/comm/test_sleep.c LIBS ipmpi_comm MPI::MPI_C NP 1 2 3)
 ipmpi_test(runtime/comm/test_threads.c LIBS ipmpi_comm MPI::MPI_C NP 1 2 3)
