@@ -45,6 +45,18 @@ def test_ranks_inherit_from_mpirun(make_cluster, connect, tmp_path, args):
         assert seen["main"]
 
 
+def test_environment_is_the_users(make_cluster, connect):
+    """What zygote and MPI_Init were told for the start is not left in it."""
+    mine = {"OPENBLAS_NUM_THREADS": "3", "OMPI_MCA_btl": "self,vader,tcp"}
+    cluster = make_cluster(1, env=mine)
+    seen = connect(cluster)[0].apply_sync(interactive(
+        lambda: dict(__import__("os").environ)))
+    assert mine.items() <= seen.items()
+    for name in ("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OMPI_MCA_mtl",
+                 "OPENBLAS_THREAD_TIMEOUT"):
+        assert seen.get(name) == os.environ.get(name), name
+
+
 def test_event_loop_lives_between_requests(rc):
     view = rc[:]
     view.execute("""

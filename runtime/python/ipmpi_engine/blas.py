@@ -3,6 +3,10 @@
 OpenBLAS starts its threads when it is loaded, one for each core. Before a fork
 that is wrong (threads do not survive it), and with an engine on each core it
 is too many.
+
+A thread of it that has nothing to do spins before it sleeps, for 2**26 cycles
+by default: where engines share cores, that is most of their start. Ours spin
+for half a millisecond.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import os
 from collections.abc import Iterator
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+_TIMEOUT = ("OPENBLAS_THREAD_TIMEOUT", "20")  # log2 of cycles
 _SETTERS = ("openblas_set_num_threads", "openblas_set_num_threads64_",
             "scipy_openblas_set_num_threads",
             "scipy_openblas_set_num_threads64_")
@@ -20,9 +25,12 @@ _SETTERS = ("openblas_set_num_threads", "openblas_set_num_threads64_",
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """While this holds, a BLAS that is loaded starts no thread."""
-    saved = {name: os.environ.get(name) for name in _VARIABLES}
+    """While this holds, a BLAS that is loaded starts no thread; those that it
+    starts later do not spin for long, unless the user wants them to."""
+    names = (*_VARIABLES, _TIMEOUT[0])
+    saved = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+    os.environ.setdefault(*_TIMEOUT)
     try:
         yield
     finally:
