@@ -124,7 +124,30 @@ int ipmpi_segment_address(const struct ipmpi_buffer *buffer,
     return 0;
 }
 
-/* Written to the file, and not to its mapping, data needs no page faults. */
+bool ipmpi_segment_is_huge(const char *setting)
+{
+    return strstr(setting, "[advise]") != NULL ||
+           strstr(setting, "[within_size]") != NULL ||
+           strstr(setting, "[always]") != NULL ||
+           strstr(setting, "[force]") != NULL;
+}
+
+/* Whether the mapping, which has asked for huge pages, is given them. */
+static bool gets_huge_pages(void)
+{
+    FILE *file = fopen(IPMPI_SEGMENT_HUGE, "re");
+    char setting[128] = "";
+
+    if (file == NULL)
+        return false;
+    if (fgets(setting, sizeof(setting), file) == NULL)
+        setting[0] = '\0';
+    fclose(file);
+    return ipmpi_segment_is_huge(setting);
+}
+
+/* By its mapping if that has huge pages; small ones cost a fault each, which
+ * data that is written to the file does not need. */
 void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
                         size_t len)
 {
@@ -132,7 +155,7 @@ void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
         ipmpi_buffer_hint(buffer, free_made);
     const uint8_t *from = data;
     size_t done = 0;
-    ssize_t n = 1;
+    ssize_t n = gets_huge_pages() ? 0 : 1;
 
     while (at != NULL && done < len && n > 0) {
         n = pwrite(at->fd, from + done, len - done, (off_t)done);

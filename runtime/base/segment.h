@@ -11,6 +11,7 @@
 #ifndef IPMPI_BASE_SEGMENT_H
 #define IPMPI_BASE_SEGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,13 @@
 
 /* The environment's word against segments: "no". Then none can be made. */
 #define IPMPI_SEGMENT_ENV "IPMPI_SHARE"
+
+/* Where Linux says whether shared memory may have huge pages: several times as
+ * fast for what is large, and off by default. */
+#define IPMPI_SEGMENT_HUGE "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+/* Whether that file's text means that segments get them. */
+bool ipmpi_segment_is_huge(const char *setting);
 
 /* Where a segment is; plain bytes for other processes. */
 struct ipmpi_segment_address {

@@ -181,6 +181,17 @@ static void filled_as_written(void **state)
     ipmpi_buffer_release(&plain);
 }
 
+static void huge_pages_are_where_the_system_says(void **state)
+{
+    (void)state;
+    CHECK(ipmpi_segment_is_huge(
+        "always within_size [advise] never deny force\n"));
+    CHECK(ipmpi_segment_is_huge("[always] within_size advise never\n"));
+    CHECK(!ipmpi_segment_is_huge("always within_size advise [never] deny\n"));
+    CHECK(!ipmpi_segment_is_huge("always within_size advise never [deny]\n"));
+    CHECK(!ipmpi_segment_is_huge(""));
+}
+
 static void a_node_has_one_name(void **state)
 {
     char one[IPMPI_NODE_LEN + 1], two[IPMPI_NODE_LEN + 1];
@@ -204,6 +215,7 @@ int main(void)
                                         drop),
         cmocka_unit_test_setup_teardown(filled_as_written, make, drop),
         cmocka_unit_test(none_where_there_must_be_none),
+        cmocka_unit_test(huge_pages_are_where_the_system_says),
         cmocka_unit_test(a_node_has_one_name),
     };
 
