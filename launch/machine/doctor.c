@@ -14,12 +14,19 @@ static const struct check {
     const char *name;
     ipmpi_check_fn *run;
 } checks[] = {
-    {"programs", ipmpi_check_programs}, {"mpirun", ipmpi_check_mpirun},
-    {"ssh", ipmpi_check_ssh},           {"large messages", ipmpi_check_copy},
-    {"hwloc", ipmpi_check_hwloc},       {"python", ipmpi_check_python},
-    {"packages", ipmpi_check_packages}, {"mpi4py", ipmpi_check_mpi4py},
-    {"ports", ipmpi_check_ports},       {"/dev/shm", ipmpi_check_shm},
-    {"/tmp", ipmpi_check_tmp},          {"profile", ipmpi_check_profile},
+    {"programs", ipmpi_check_programs},
+    {"mpirun", ipmpi_check_mpirun},
+    {"ssh", ipmpi_check_ssh},
+    {"large messages", ipmpi_check_copy},
+    {"hwloc", ipmpi_check_hwloc},
+    {"python", ipmpi_check_python},
+    {"packages", ipmpi_check_packages},
+    {"mpi4py", ipmpi_check_mpi4py},
+    {"ports", ipmpi_check_ports},
+    {"/dev/shm", ipmpi_check_shm},
+    {"huge pages", ipmpi_check_huge_pages},
+    {"/tmp", ipmpi_check_tmp},
+    {"profile", ipmpi_check_profile},
     {"cpus", ipmpi_check_cpus},
 };
 

@@ -36,6 +36,7 @@ typedef void ipmpi_check_fn(const struct ipmpi_patient *patient,
 ipmpi_check_fn ipmpi_check_programs, ipmpi_check_mpirun, ipmpi_check_ssh,
     ipmpi_check_copy, ipmpi_check_hwloc, ipmpi_check_python,
     ipmpi_check_packages, ipmpi_check_mpi4py, ipmpi_check_ports,
-    ipmpi_check_shm, ipmpi_check_tmp, ipmpi_check_profile, ipmpi_check_cpus;
+    ipmpi_check_shm, ipmpi_check_huge_pages, ipmpi_check_tmp,
+    ipmpi_check_profile, ipmpi_check_cpus;
 
 #endif
