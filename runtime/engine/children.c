@@ -232,6 +232,27 @@ int ipmpi_engine_child_outcome(struct ipmpi_engine *engine, uint64_t ref,
     return err;
 }
 
+int ipmpi_engine_child_cancel(struct ipmpi_engine *engine, uint64_t ref)
+{
+    struct ipmpi_child *child;
+    struct ipmpi_work *work;
+    int err = ipmpi_engine_check(engine);
+
+    if (err != 0)
+        return err;
+    work = ipmpi_queue_remove_refs(engine->queue, &ref, 1);
+    if (work == NULL)
+        return IPMPI_ESTATE;
+    ipmpi_work_destroy(&work);
+    pthread_mutex_lock(&engine->children.lock);
+    child = ipmpi_children_find(&engine->children, ref);
+    if (child != NULL)
+        ipmpi_child_conclude(&engine->children, child, IPMPI_STATUS_ABORTED,
+                             NULL);
+    pthread_mutex_unlock(&engine->children.lock);
+    return 0;
+}
+
 void ipmpi_engine_child_forget(struct ipmpi_engine *engine, uint64_t ref)
 {
     struct ipmpi_child *child;

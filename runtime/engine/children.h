@@ -48,6 +48,10 @@ int ipmpi_engine_submit(struct ipmpi_engine *engine,
 int ipmpi_engine_child_outcome(struct ipmpi_engine *engine, uint64_t ref,
                                struct ipmpi_child_outcome *out);
 
+/* The child is not to run: it is done, IPMPI_STATUS_ABORTED. IPMPI_ESTATE: it
+ * does not wait on this engine (it runs, has ended, or was stolen). */
+int ipmpi_engine_child_cancel(struct ipmpi_engine *engine, uint64_t ref);
+
 /* Nobody will ask for it. */
 void ipmpi_engine_child_forget(struct ipmpi_engine *engine, uint64_t ref);
 

@@ -89,6 +89,22 @@ static PyObject *child_forget(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(child_cancel_doc,
+             "child_cancel(ref)\n--\n\n"
+             "Whether the child waited on this engine: then it is aborted.\n"
+             "Any thread.");
+
+static PyObject *child_cancel(PyObject *self, PyObject *args)
+{
+    struct ipmpi_engine *engine = ipmpi_python_get_engine();
+    unsigned long long ref;
+
+    (void)self;
+    if (engine == NULL || !PyArg_ParseTuple(args, "K:child_cancel", &ref))
+        return NULL;
+    return PyBool_FromLong(ipmpi_engine_child_cancel(engine, ref) == 0);
+}
+
 PyDoc_STRVAR(children_fd_doc,
              "children_fd()\n--\n\n"
              "A descriptor, readable when a child has ended or come.");
@@ -167,6 +183,7 @@ static PyObject *child_reply(PyObject *self, PyObject *args)
 PyMethodDef ipmpi_python_children_methods[] = {
     {"submit", submit, METH_VARARGS, submit_doc},
     {"child_outcome", child_outcome, METH_VARARGS, child_outcome_doc},
+    {"child_cancel", child_cancel, METH_VARARGS, child_cancel_doc},
     {"child_forget", child_forget, METH_VARARGS, child_forget_doc},
     {"children_fd", children_fd, METH_NOARGS, children_fd_doc},
     {"help", help, METH_VARARGS, help_doc},

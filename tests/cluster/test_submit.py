@@ -76,6 +76,65 @@ def test_children_go_to_idle_engines(make_cluster, connect):
     assert set(seen) == set(rc[:].apply_sync(os.getpid))
 
 
+@interactive
+def cancel_some(count):
+    """Only the last of the children runs; then those that ran are counted."""
+    from concurrent.futures import CancelledError
+
+    from ipmpi import submit
+    global ran
+    ran = []
+    children = [submit(note, i) for i in range(count)]
+    cancelled = [child.cancel() for child in children[:-1]]
+    again = children[0].cancel()
+    last = children[-1].result()
+    try:
+        children[0].result()
+    except CancelledError as error:
+        why = str(error)
+    return {"cancelled": cancelled, "again": again, "last": last, "why": why,
+            "late": children[-1].cancel(), "ran": ran,
+            "states": [child.cancelled() for child in children]}
+
+
+@interactive
+def note(i):
+    ran.append(i)  # noqa: F821, of the engine's namespace
+    return i
+
+
+@interactive
+def cancel_a_stolen_one():
+    """The thief runs one child for long; what it has cannot be cancelled."""
+    import time
+
+    from ipmpi import submit
+    child = submit(where, 1.0)
+    end = time.monotonic() + 30
+    while not child.done() and child.cancel() and time.monotonic() < end:
+        child = submit(where, 1.0)  # not stolen yet
+        time.sleep(0.05)
+    return child.cancelled(), child.result()
+
+
+def test_who_waits_here_can_be_cancelled(make_cluster, connect):
+    rc = connect(make_cluster(1))
+    rc[0].push({"note": note}, block=True)
+    seen = rc[0].apply_async(cancel_some, 20).get(timeout=WAIT)
+    assert seen["cancelled"] == [True] * 19 and seen["again"]
+    assert seen["last"] == 19 and seen["ran"] == [19]
+    assert not seen["late"] and "aborted" in seen["why"]
+    assert seen["states"] == [True] * 19 + [False]
+
+
+def test_who_was_stolen_is_not_cancelled(make_cluster, connect):
+    rc = connect(make_cluster(2))
+    rc[:].push({"where": where}, block=True)
+    cancelled, pid = rc[0].apply_async(cancel_a_stolen_one).get(timeout=WAIT)
+    assert not cancelled
+    assert pid == rc[1].apply_sync(os.getpid)
+
+
 def test_without_stealing_they_stay(make_cluster, connect):
     rc = connect(make_cluster(2, args=("--steal=off",)))
     rc[:].push({"where": where}, block=True)

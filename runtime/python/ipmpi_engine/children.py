@@ -17,6 +17,7 @@ import os
 import select
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import _ipmpi
 from ipyparallel import error, serialize
@@ -74,10 +75,20 @@ class Future:
             self._outcome = _ipmpi.child_outcome(self._ref)
         return self._outcome is not None
 
+    def cancel(self) -> bool:
+        """Keeps the child from running if it still waits on this engine.
+        False: it runs, has ended, or another engine has stolen it."""
+        return self.cancelled() or (
+            not self.done() and _ipmpi.child_cancel(self._ref))
+
+    def cancelled(self) -> bool:
+        """Whether it will never run, since it was cancelled."""
+        return self.done() and self._outcome[0] == _ipmpi.ABORTED
+
     def result(self, timeout: float | None = None):
         """The child's result; runs waiting children meanwhile. Raises
         RemoteError for what the child raised, EngineError if its engine died
-        while it ran; TimeoutError after `timeout` seconds, or when a child
+        while it ran, CancelledError if it was cancelled; TimeoutError after `timeout` seconds, or when a child
         that this thread ran meanwhile has ended: that is not interrupted."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done():
@@ -191,6 +202,8 @@ def _wait(end: float | None) -> None:
 def _value_of(status: int, lost: str, content: bytes, buffers: list):
     if lost:
         raise error.EngineError(f"a child of this task is lost: {lost}")
+    if status == _ipmpi.ABORTED:
+        raise CancelledError("the child was aborted before it began")
     if status != _ipmpi.OK:
         fields = json.loads(content or b"{}")
         raise error.RemoteError(
