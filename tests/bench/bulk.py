@@ -9,7 +9,6 @@ it runs, and prints its numbers as JSON.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from typing import Callable
@@ -17,7 +16,7 @@ from typing import Callable
 from harness import places
 
 from bench import jobs
-from bench.others import WAIT, dask_client
+from bench.others import WAIT, dask_client, mpi4py_job
 
 CHUNKS = (100, 1000, 10_000)
 NAP_S = 0.001
@@ -118,15 +117,7 @@ def _counts(quick: bool) -> tuple[int, int, int]:
 
 
 def mpi4py_futures(workers: int, quick: bool) -> dict[str, float]:
-    """A job of one master and the workers."""
-    done = subprocess.run(
-        [str(places.MPI_RUN), str(workers + 1), sys.executable, "-B", "-m",
-         "mpi4py.futures", "-m", "bench.bulk", str(workers), str(int(quick))],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        cwd=places.TESTS, timeout=WAIT)
-    if done.returncode != 0:
-        raise RuntimeError(f"mpi4py.futures: {done.stderr[-500:]}")
-    return json.loads(done.stdout)
+    return mpi4py_job("bulk", workers, int(quick))
 
 
 def inside_mpi4py(workers: int, quick: bool) -> None:

@@ -62,16 +62,22 @@ def dask(workers: int, tasks: int) -> dict[str, float]:
         return measure(submit, workers, tasks)
 
 
-def mpi4py_futures(workers: int, tasks: int) -> dict[str, float]:
-    """A job of one master and the workers."""
+def mpi4py_job(module: str, workers: int, *args: int) -> dict[str, float]:
+    """What `python -m bench.<module> WORKERS ARG..` prints as the master of a
+    job of its own with so many workers."""
     done = subprocess.run(
         [str(places.MPI_RUN), str(workers + 1), sys.executable, "-B", "-m",
-         "mpi4py.futures", "-m", "bench.others", str(workers), str(tasks)],
+         "mpi4py.futures", "-m", f"bench.{module}",
+         *map(str, (workers, *args))],
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
         cwd=places.TESTS, timeout=WAIT)
     if done.returncode != 0:
         raise RuntimeError(f"mpi4py.futures: {done.stderr[-500:]}")
     return json.loads(done.stdout)
+
+
+def mpi4py_futures(workers: int, tasks: int) -> dict[str, float]:
+    return mpi4py_job("others", workers, tasks)
 
 
 def inside_mpi4py(workers: int, tasks: int) -> None:

@@ -15,15 +15,12 @@ from __future__ import annotations
 import json
 import os
 import queue
-import subprocess
 import sys
 import time
 from typing import Callable
 
-from harness import places
-
 from bench import jobs
-from bench.others import WAIT, dask_client
+from bench.others import WAIT, dask_client, mpi4py_job
 
 sys.path.append(str(jobs.EXAMPLES))
 import uts  # noqa: E402
@@ -116,16 +113,7 @@ def dask(workers: int, quick: bool) -> dict[str, float]:
 
 
 def mpi4py_futures(workers: int, quick: bool) -> dict[str, float]:
-    """A job of one master and the workers."""
-    done = subprocess.run(
-        [str(places.MPI_RUN), str(workers + 1), sys.executable, "-B", "-m",
-         "mpi4py.futures", "-m", "bench.search", str(workers),
-         str(int(quick))],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        cwd=places.TESTS, timeout=WAIT)
-    if done.returncode != 0:
-        raise RuntimeError(f"mpi4py.futures: {done.stderr[-500:]}")
-    return json.loads(done.stdout)
+    return mpi4py_job("search", workers, int(quick))
 
 
 def inside_mpi4py(workers: int, quick: bool) -> None:
