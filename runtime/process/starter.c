@@ -2,6 +2,7 @@
 #include "runtime/process/starter.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,13 @@
 #include "runtime/base/error.h"
 #include "runtime/process/host.h"
 #include "runtime/process/zygote.h"
+
+/* Note [huge pages]. libzmq takes memory for what it receives from malloc, and
+ * of fresh memory a fault a page costs more than the copy. glibc's malloc asks
+ * for huge pages if its environment says so from the start. The controller's
+ * alone: engines fork, and what they allocate is the user's business. */
+#define TUNABLES   "GLIBC_TUNABLES"
+#define HUGE_PAGES "glibc.malloc.hugetlb=1"
 
 int ipmpi_start_controller(const struct ipmpi_nanny_task *task,
                            const struct ipmpi_signals *signals, int link_fd,
@@ -22,8 +30,15 @@ int ipmpi_start_controller(const struct ipmpi_nanny_task *task,
                                       .keep_fd = {-1, -1},
                                       .death_signal = SIGTERM,
                                       .signals = signals};
+    const bool tuned = getenv(TUNABLES) != NULL; /* by the user */
+    int err;
 
-    return ipmpi_child_start(&child, pid_out);
+    if (!tuned)
+        setenv(TUNABLES, HUGE_PAGES, 1); /* slower without: no failure */
+    err = ipmpi_child_start(&child, pid_out);
+    if (!tuned)
+        unsetenv(TUNABLES);
+    return err;
 }
 
 /* Runs this binary again as one that embeds Python; see host.h. */

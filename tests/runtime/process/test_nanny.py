@@ -271,6 +271,22 @@ def test_a_rank_is_what_the_launcher_meant(make_job, options, tmp_path):
 
 
 @START
+@pytest.mark.parametrize("users", [None, "glibc.malloc.check=0"])
+def test_the_controller_alone_has_huge_pages(make_job, options, users):
+    with make_job(3, *options, env={"GLIBC_TUNABLES": users}) as job:
+        engines = [fact["environment"].get("GLIBC_TUNABLES")
+                   for fact in run(job)]
+        pid = job.controller()
+        with open(f"/proc/{pid}/environ") as file:
+            found = dict(entry.partition("=")[::2]
+                         for entry in file.read().split("\0"))
+        assert engines == [users] * 2
+        assert found["GLIBC_TUNABLES"] == (users or "glibc.malloc.hugetlb=1")
+        job.ask_to_leave()
+        assert job.codes() == [0, 0, 0]
+
+
+@START
 def test_options_reach_the_engine(make_job, options):
     words = (*options, "-c", "x = 1", "--profile-dir=/p d")
     with make_job(3, *words) as job:
