@@ -6,7 +6,14 @@
 
 #include "runtime/base/error.h"
 
-static int reserve(struct ipmpi_frames *frames, size_t more)
+void ipmpi_frame_share(struct ipmpi_frame *to, const struct ipmpi_frame *from)
+{
+    *to = *from;
+    if (from->owner != NULL)
+        ipmpi_buffer_share(from->owner);
+}
+
+int ipmpi_frames_reserve(struct ipmpi_frames *frames, size_t more)
 {
     size_t cap = frames->cap > 0 ? frames->cap : 8;
     struct ipmpi_frame *at;
@@ -28,12 +35,12 @@ int ipmpi_frames_add_view(struct ipmpi_frames *frames,
                           size_t len)
 {
     const uint8_t *base = ipmpi_buffer_data(buffer);
-    int err = reserve(frames, 1);
+    int err = ipmpi_frames_reserve(frames, 1);
 
     if (err != 0)
         return err;
-    frames->at[frames->n++] = (struct ipmpi_frame){
-        base + offset, len, ipmpi_buffer_share(buffer)};
+    frames->at[frames->n++] =
+        (struct ipmpi_frame){base + offset, len, ipmpi_buffer_share(buffer)};
     return 0;
 }
 
@@ -41,7 +48,7 @@ int ipmpi_frames_add_copy(struct ipmpi_frames *frames, const void *data,
                           size_t len)
 {
     struct ipmpi_buffer *buffer;
-    int err = reserve(frames, 1);
+    int err = ipmpi_frames_reserve(frames, 1);
 
     if (err != 0)
         return err;
@@ -58,7 +65,7 @@ int ipmpi_frames_add_copy(struct ipmpi_frames *frames, const void *data,
 int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
                             size_t len)
 {
-    int err = reserve(frames, 1);
+    int err = ipmpi_frames_reserve(frames, 1);
 
     if (err != 0)
         return err;
@@ -69,13 +76,11 @@ int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
 int ipmpi_frames_add_frame(struct ipmpi_frames *frames,
                            const struct ipmpi_frame *frame)
 {
-    int err = reserve(frames, 1);
+    int err = ipmpi_frames_reserve(frames, 1);
 
     if (err != 0)
         return err;
-    frames->at[frames->n++] = *frame;
-    if (frame->owner != NULL)
-        ipmpi_buffer_share(frame->owner);
+    ipmpi_frame_share(&frames->at[frames->n++], frame);
     return 0;
 }
 
@@ -83,16 +88,29 @@ int ipmpi_frames_add_from(struct ipmpi_frames *frames,
                           const struct ipmpi_frames *from, size_t first,
                           size_t n)
 {
-    int err = reserve(frames, n);
+    int err = ipmpi_frames_reserve(frames, n);
 
     if (err != 0)
         return err;
-    for (size_t i = first; i < first + n; i++) {
-        frames->at[frames->n] = from->at[i];
-        if (from->at[i].owner != NULL)
-            ipmpi_buffer_share(from->at[i].owner);
-        frames->n++;
-    }
+    for (size_t i = first; i < first + n; i++)
+        ipmpi_frame_share(&frames->at[frames->n++], &from->at[i]);
+    return 0;
+}
+
+int ipmpi_frames_replace_first(struct ipmpi_frames *frames, size_t n, size_t by)
+{
+    int err = by > n ? ipmpi_frames_reserve(frames, by - n) : 0;
+
+    if (err != 0)
+        return err;
+    for (size_t i = 0; i < n; i++)
+        ipmpi_buffer_release(&frames->at[i].owner);
+    if (frames->n > n)
+        memmove(frames->at + by, frames->at + n,
+                (frames->n - n) * sizeof(*frames->at));
+    for (size_t i = 0; i < by; i++)
+        frames->at[i] = (struct ipmpi_frame){0};
+    frames->n = frames->n - n + by;
     return 0;
 }
 

@@ -17,11 +17,18 @@ struct ipmpi_frame {
     struct ipmpi_buffer *owner; /* one share; NULL if the data is static */
 };
 
+/* Takes another share of what the frame views; `to` must hold none. */
+void ipmpi_frame_share(struct ipmpi_frame *to, const struct ipmpi_frame *from);
+
 /* Zero-initialised is the empty list. */
 struct ipmpi_frames {
     struct ipmpi_frame *at;
     size_t n, cap;
 };
+
+/* Makes room for `more` frames, so that adding them cannot fail for want of a
+ * place. IPMPI_ENOMEM: nothing changed. */
+int ipmpi_frames_reserve(struct ipmpi_frames *frames, size_t more);
 
 /* Appends a view of buffer[offset, offset + len) and takes a share of its own.
  * IPMPI_ENOMEM: nothing changed. */
@@ -47,6 +54,11 @@ int ipmpi_frames_add_frame(struct ipmpi_frames *frames,
 int ipmpi_frames_add_from(struct ipmpi_frames *frames,
                           const struct ipmpi_frames *from, size_t first,
                           size_t n);
+
+/* Releases the first `n` frames and puts `by` empty ones in their place, for
+ * the caller to set. IPMPI_ENOMEM (only if by > n): nothing changed. */
+int ipmpi_frames_replace_first(struct ipmpi_frames *frames, size_t n,
+                               size_t by);
 
 /* Releases every frame and the list; leaves the empty list. */
 void ipmpi_frames_clear(struct ipmpi_frames *frames);

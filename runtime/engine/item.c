@@ -3,13 +3,6 @@
 
 #include "runtime/engine/outbox.h"
 
-void ipmpi_frame_share(struct ipmpi_frame *to, const struct ipmpi_frame *from)
-{
-    *to = *from;
-    if (from->owner != NULL)
-        ipmpi_buffer_share(from->owner);
-}
-
 struct ipmpi_item *ipmpi_item_create(enum ipmpi_item_kind kind,
                                      const struct ipmpi_frame *parent,
                                      size_t text_cap)

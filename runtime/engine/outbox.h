@@ -53,9 +53,6 @@ struct ipmpi_item *ipmpi_item_create(enum ipmpi_item_kind kind,
 /* Frees a whole list and nulls it. */
 void ipmpi_item_destroy(struct ipmpi_item **list);
 
-/* Takes another share of what the frame views; `to` must hold none. */
-void ipmpi_frame_share(struct ipmpi_frame *to, const struct ipmpi_frame *from);
-
 struct ipmpi_outbox; /* opaque */
 
 /* IPMPI_ENOMEM, IPMPI_ESYS. */
