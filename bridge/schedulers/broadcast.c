@@ -248,7 +248,7 @@ static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
                       struct ipmpi_job **job_out)
 {
     const char *uuid = target_uuid(json_array_get(b->targets, i));
-    json_t *header = json_copy(b->request->header);
+    json_t *header = json_copy(ipmpi_request_header(b->request));
     struct ipmpi_frame frame;
     char *msg_id;
     int err;
@@ -331,8 +331,7 @@ static bool targets_are_whole(const json_t *targets)
 
     if (json_array_size(targets) == 0)
         return false;
-    json_array_foreach(targets, i, target)
-    {
+    json_array_foreach (targets, i, target) {
         if (target_uuid(target) == NULL)
             return false;
     }

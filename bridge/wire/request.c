@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/wire/envelope.h"
 #include "bridge/wire/json.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "runtime/message/compose.h"
-#include "runtime/message/date.h"
 
 /* Frame 0 is the routing id, whatever its bytes; an engine uuid may follow. */
 enum { DELIM_FIRST = 1, DELIM_LAST = 2, AFTER_DELIM = 1 + IPMPI_SIGNED };
@@ -78,53 +77,37 @@ static int check_signature(const struct ipmpi_frame *sig,
     return ipmpi_verify(key, sig, sig + 1);
 }
 
-static bool is_empty_object(const struct ipmpi_frame *frame)
+static const char *keep(struct ipmpi_request *req, size_t *at,
+                        const struct ipmpi_plain_text *string)
 {
-    return frame->len == 2 && memcmp(frame->data, "{}", 2) == 0;
+    char *copy = req->strings + *at;
+
+    if (string->len > 0)
+        memcpy(copy, string->data, string->len);
+    copy[string->len] = '\0';
+    *at += string->len + 1;
+    return copy;
 }
 
-/* A parent header is relayed, never read; but a client that sends nonsense
- * there is refused here as it is everywhere else. */
-static int check_parent(const struct ipmpi_frame *frame)
+/* A request with the strings of its header, and the JSON of both, which is
+ * given. NULL: no memory. */
+static struct ipmpi_request *create(const struct ipmpi_envelope *envelope)
 {
-    json_t *parent;
-    int err;
+    const size_t len = envelope->msg_id.len + envelope->msg_type.len +
+                       envelope->session.len + 3;
+    struct ipmpi_request *req = calloc(1, sizeof(*req) + len);
+    size_t at = 0;
 
-    if (is_empty_object(frame))
-        return 0;
-    err = ipmpi_json_load(frame, &parent);
-    if (err == 0)
-        json_decref(parent);
-    return err;
-}
-
-static int64_t read_date(const json_t *header)
-{
-    const char *text = ipmpi_json_string(header, "date", "");
-    int64_t us;
-
-    if (ipmpi_date_parse(text, strlen(text), &us) != 0)
-        us = ipmpi_clock_wall_us();
-    return us;
-}
-
-static int read_json(struct ipmpi_request *req, const struct ipmpi_frame *part)
-{
-    int err = ipmpi_json_load(&part[IPMPI_PART_HEADER], &req->header);
-
-    if (err == 0)
-        err = check_parent(&part[IPMPI_PART_PARENT]);
-    if (err == 0)
-        err = ipmpi_json_load(&part[IPMPI_PART_METADATA], &req->metadata);
-    if (err != 0)
-        return err;
-    req->msg_id = ipmpi_json_string(req->header, "msg_id", NULL);
-    req->msg_type = ipmpi_json_string(req->header, "msg_type", NULL);
-    if (req->msg_id == NULL || req->msg_type == NULL)
-        return IPMPI_EJSON;
-    req->session = ipmpi_json_string(req->header, "session", "");
-    req->date_us = read_date(req->header);
-    return 0;
+    if (req == NULL)
+        return NULL;
+    req->msg_id = keep(req, &at, &envelope->msg_id);
+    req->msg_type = keep(req, &at, &envelope->msg_type);
+    req->session = keep(req, &at, &envelope->session);
+    req->date_us = envelope->date_us;
+    req->header = envelope->header;
+    req->metadata = envelope->metadata;
+    atomic_init(&req->shares, 1);
+    return req;
 }
 
 /* Moves what stays into the request and drops delimiter and signature. */
@@ -150,6 +133,7 @@ int ipmpi_request_open(struct ipmpi_frames *msg, const struct ipmpi_key *key,
 {
     const size_t delim = find_delimiter(msg);
     uint8_t digest[IPMPI_DIGEST_LEN] = {0};
+    struct ipmpi_envelope envelope;
     struct ipmpi_request *req;
     int err;
 
@@ -160,14 +144,13 @@ int ipmpi_request_open(struct ipmpi_frames *msg, const struct ipmpi_key *key,
     err = check_signature(&msg->at[delim + 1], key, replay, digest);
     if (err != 0)
         return err;
-    req = calloc(1, sizeof(*req));
-    if (req == NULL)
-        return IPMPI_ENOMEM;
-    atomic_init(&req->shares, 1);
-    err = read_json(req, &msg->at[delim + 2]);
-    if (err != 0) {
-        ipmpi_request_release(&req);
+    err = ipmpi_envelope_read(&msg->at[delim + 2], &envelope);
+    if (err != 0)
         return err;
+    req = create(&envelope);
+    if (req == NULL) {
+        ipmpi_envelope_clear(&envelope);
+        return IPMPI_ENOMEM;
     }
     take_frames(req, msg, delim);
     if (replay != NULL && !ipmpi_key_is_empty(key))
@@ -208,13 +191,24 @@ size_t ipmpi_request_weight(const struct ipmpi_request *request)
     return OVERHEAD + ipmpi_frames_bytes(&request->parts);
 }
 
+/* Parsed at the first call; the JSON of a part that has none stays NULL. */
+static json_t *parsed(struct ipmpi_request *request, enum ipmpi_part part,
+                      json_t **json)
+{
+    if (*json == NULL && !(request->tried & 1u << part)) {
+        request->tried |= 1u << part;
+        if (ipmpi_json_load(&request->parts.at[part], json) != 0)
+            *json = NULL;
+    }
+    return *json;
+}
+
+json_t *ipmpi_request_header(struct ipmpi_request *request)
+{
+    return parsed(request, IPMPI_PART_HEADER, &request->header);
+}
+
 json_t *ipmpi_request_content(struct ipmpi_request *request)
 {
-    if (!request->content_tried) {
-        request->content_tried = true;
-        if (ipmpi_json_load(&request->parts.at[IPMPI_PART_CONTENT],
-                            &request->content) != 0)
-            request->content = NULL;
-    }
-    return request->content;
+    return parsed(request, IPMPI_PART_CONTENT, &request->content);
 }

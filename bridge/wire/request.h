@@ -2,7 +2,9 @@
  * the hub and the schedulers can trust to be whole, signed and new.
  *
  * Nothing is parsed before the signature matches: a stranger costs one HMAC.
- * The frames are not copied; content is opaque until somebody asks for it.
+ * The frames are not copied; and what nobody asks for is not made: of a header
+ * that is as clients write it, four strings are read, and the JSON of header
+ * and content is there when somebody asks for it.
  *
  * Threads: a request is opened and read on one thread; share and release on
  * any. Nothing blocks. */
@@ -51,17 +53,18 @@ struct ipmpi_request {
     struct ipmpi_frame routing; /* ROUTER's name for the client's socket */
     struct ipmpi_frame ident;   /* engine uuid (mux, control); len 0: none */
     struct ipmpi_frames parts;  /* header, parent, metadata, content, buffers */
-    const char *msg_id;         /* the strings borrow from `header` */
+    const char *msg_id;
     const char *msg_type;
     const char *session; /* "" if the header has none */
     int64_t date_us;     /* the header's; when it came, if there is none */
-    json_t *header;      /* objects; borrow, or json_incref */
-    json_t *metadata;
+    json_t *metadata;    /* an object; borrow, or json_incref. NULL: there is
+                          * nothing in it but defaults */
 
     /* private */
-    json_t *content;
-    bool content_tried;
+    json_t *header, *content;
+    unsigned tried; /* parts: bit = 1 << enum ipmpi_part */
     atomic_uint shares;
+    char strings[];
 };
 
 /* Checks one message in the order of compat 2.7 and gives it to the new
@@ -91,9 +94,10 @@ void ipmpi_request_release(struct ipmpi_request **request);
  * is kept with it (parsed JSON, job, record, places in tables). */
 size_t ipmpi_request_weight(const struct ipmpi_request *request);
 
-/* The content as a JSON object, parsed at the first call; borrowed from the
- * request. NULL if it is not an object, or memory ran out. The opener's
- * thread only. */
+/* Header and content as JSON objects, parsed at the first call; borrowed from
+ * the request. NULL if it is not an object (a header always is), or memory ran
+ * out. The opener's thread only. */
+json_t *ipmpi_request_header(struct ipmpi_request *request);
 json_t *ipmpi_request_content(struct ipmpi_request *request);
 
 #endif

@@ -55,13 +55,20 @@ static void sign(struct ipmpi_frames *msg, const struct ipmpi_key *key)
 static void look_at(struct ipmpi_request *req)
 {
     struct ipmpi_request *second = ipmpi_request_share(req);
+    json_t *header = ipmpi_request_header(second);
     json_t *content = ipmpi_request_content(second);
 
     IPMPI_ASSERT(req->parts.n >= IPMPI_PART_BUFFERS);
     IPMPI_ASSERT(strlen(req->msg_id) + strlen(req->msg_type) +
                      strlen(req->session) <=
                  req->parts.at[IPMPI_PART_HEADER].len * 3);
-    IPMPI_ASSERT(json_is_object(req->header) && json_is_object(req->metadata));
+    IPMPI_ASSERT(
+        strcmp(ipmpi_json_string(header, "msg_id", "?"), req->msg_id) == 0);
+    IPMPI_ASSERT(
+        strcmp(ipmpi_json_string(header, "msg_type", "?"), req->msg_type) == 0);
+    IPMPI_ASSERT(
+        strcmp(ipmpi_json_string(header, "session", ""), req->session) == 0);
+    IPMPI_ASSERT(req->metadata == NULL || json_is_object(req->metadata));
     IPMPI_ASSERT(content == NULL || json_is_object(content));
     ipmpi_request_release(&second);
 }

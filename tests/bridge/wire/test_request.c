@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bridge/wire/json.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
 #include "tests/bridge/wire/message.h"
@@ -81,9 +82,10 @@ static void a_message_for_an_engine(void **state)
     CHECK_STR(req->msg_type, "apply_request");
     CHECK_STR(req->session, "a");
     CHECK(req->date_us == TEST_DATE_US);
-    CHECK_STR(json_string_value(json_object_get(req->header, "version")),
+    CHECK_STR(json_string_value(
+                  json_object_get(ipmpi_request_header(req), "version")),
               "5.3");
-    CHECK(json_is_null(json_object_get(req->metadata, "label")));
+    CHECK(req->metadata == NULL); /* nothing in it but a default */
 
     second = ipmpi_request_share(req);
     ipmpi_request_release(&req);
@@ -115,6 +117,66 @@ static void a_message_for_the_hub(void **state)
     ipmpi_request_release(&req);
 }
 
+/* The same is read of a header, however it is written. */
+static void headers_of_any_shape(void **state)
+{
+    static const char *const rows[] = {
+        "{\"msg_id\":\"m\",\"msg_type\":\"t\",\"session\":\"s\"}",
+        "{\"session\":\"s\",\"msg_type\":\"t\",\"msg_id\":\"\\u006d\"}",
+        "{\"msg_id\":\"m\",\"msg_type\":\"t\",\"session\":\"s\",\"a\":{}}",
+        "{\"msg_id\":\"x\",\"msg_type\":\"t\",\"session\":\"s\","
+        "\"msg_id\":\"m\"}",
+        "{\"msg_id\":\"m\",\"msg_type\":\"t\",\"session\":\"s\",\"date\":0}",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ipmpi_request *req;
+
+        make(f, &(struct test_message){.header = rows[i]});
+        CHECK_EQ(open_it(f, &req), 0);
+        CHECK_STR(req->msg_id, "m");
+        CHECK_STR(req->msg_type, "t");
+        CHECK_STR(req->session, "s");
+        CHECK_STR(ipmpi_json_string(ipmpi_request_header(req), "msg_id", ""),
+                  "m");
+        ipmpi_request_release(&req);
+    }
+}
+
+/* Metadata that asks for nothing need not be looked at. */
+static void metadata_of_any_shape(void **state)
+{
+    static const struct {
+        const char *text;
+        bool asks;
+    } rows[] = {
+        {"{}", false},
+        {"{\"label\": null, \"after\": [], \"follow\": [], \"timeout\": 0.0, "
+         "\"targets\": [], \"retries\": 0}",
+         false},
+        {"{\"label\": \"\"}", true},
+        {"{\"after\": 0}", true},
+        {"{\"targets\": [\"u\"]}", true},
+        {"{\"timeout\": 0, \"retries\": 1}", true},
+        {"{\"is_broadcast\": false}", true},
+        {"{\"ipmpi_mpi\": 0}", true},
+        {"{\"label\": null, \"label\": \"a\"}", true},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ipmpi_request *req;
+
+        make(f, &(struct test_message){.header = TEST_HEADER,
+                                       .metadata = rows[i].text});
+        CHECK_EQ(open_it(f, &req), 0);
+        if ((req->metadata != NULL) != rows[i].asks)
+            fail_msg("%s: asks for something?", rows[i].text);
+        ipmpi_request_release(&req);
+    }
+}
+
 /* Content is relayed, not read, unless somebody asks. */
 static void content_that_is_no_json(void **state)
 {
@@ -141,6 +203,10 @@ static void what_is_signed_but_wrong(void **state)
         {"header is empty", {.header = ""}, IPMPI_EJSON},
         {"no msg_id", {.header = "{\"msg_type\":\"t\"}"}, IPMPI_EJSON},
         {"no msg_type", {.header = "{\"msg_id\":\"t\"}"}, IPMPI_EJSON},
+        {"the last msg_id is none",
+         {.header = "{\"msg_id\":\"a\",\"msg_type\":\"t\","
+                    "\"msg_id\":null}"},
+         IPMPI_EJSON},
         {"msg_id is a number",
          {.header = "{\"msg_id\":1,\"msg_type\":\"t\"}"},
          IPMPI_EJSON},
@@ -302,6 +368,8 @@ static void memory_runs_out(void **state)
 
         make(f,
              &(struct test_message){.ident = "u",
+                                    .header = "{\"msg_id\":\"\\u006d\","
+                                              "\"msg_type\":\"t\"}",
                                     .metadata = "{\"targets\": [[\"u\", 0]]}",
                                     .content = "{\"code\": \"1\", \"big\": "
                                                "18446744073709551616}"});
@@ -331,6 +399,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FIXTURE(a_message_for_an_engine),
         IN_FIXTURE(a_message_for_the_hub),
+        IN_FIXTURE(headers_of_any_shape),
+        IN_FIXTURE(metadata_of_any_shape),
         IN_FIXTURE(content_that_is_no_json),
         IN_FIXTURE(what_is_signed_but_wrong),
         IN_FIXTURE(a_message_cut_short),
