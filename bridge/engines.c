@@ -122,9 +122,7 @@ static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                      const struct ipmpi_msg_head *head,
                      struct ipmpi_frames *frames)
 {
-    struct ipmpi_frames out = {0};
     struct ipmpi_job *job;
-    int err;
 
     if (frames->n < 7)
         return; /* head, topic, signature and the four parts */
@@ -136,16 +134,12 @@ static void on_iopub(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         }
     }
     ipmpi_records_output(hub, head->kind, frames);
-    err = ipmpi_frames_add_from(&out, frames, 1, 1);
-    if (err == 0)
-        err = ipmpi_frames_add_static(&out, IPMPI_DELIM, IPMPI_DELIM_LEN);
-    if (err == 0)
-        err = ipmpi_frames_add_from(&out, frames, 2, frames->n - 2);
-    if (err == 0)
-        hub->out.to_client(hub->out.ctx, IPMPI_DOOR_IOPUB, &out);
-    else
-        ipmpi_log_error("ENGINE-MEMORY", "out of memory; output is lost");
-    ipmpi_frames_clear(&out);
+    /* In the place of head and topic: topic and delimiter. */
+    ipmpi_buffer_release(&frames->at[0].owner);
+    frames->at[0] = frames->at[1];
+    frames->at[1] = (struct ipmpi_frame){(const uint8_t *)IPMPI_DELIM,
+                                         IPMPI_DELIM_LEN, NULL};
+    hub->out.to_client(hub->out.ctx, IPMPI_DOOR_IOPUB, frames);
 }
 
 static void on_leaving(struct ipmpi_hub *hub, struct ipmpi_engine *engine,

@@ -114,22 +114,19 @@ void ipmpi_hub_relay(struct ipmpi_hub *hub, enum ipmpi_door door,
                      const struct ipmpi_engine *engine,
                      struct ipmpi_frames *parts)
 {
-    struct ipmpi_frames out = {0};
-    int err = ipmpi_frames_add_frame(&out, &request->routing);
+    const size_t more = engine != NULL ? 3 : 2;
 
-    if (err == 0 && engine != NULL)
-        err = ipmpi_frames_add_copy(&out, engine->uuid, IPMPI_UUID_LEN);
-    if (err == 0)
-        err = ipmpi_frames_add_static(&out, IPMPI_DELIM, IPMPI_DELIM_LEN);
-    if (err == 0)
-        err = ipmpi_frames_add_from(&out, parts, 0, parts->n);
-    ipmpi_frames_clear(parts);
-    if (err != 0) {
+    if (ipmpi_frames_replace_first(parts, 0, more) != 0) {
         say_no_memory("an engine's reply");
-        ipmpi_frames_clear(&out);
+        ipmpi_frames_clear(parts);
         return;
     }
-    hub->out.to_client(hub->out.ctx, door, &out);
+    ipmpi_frame_share(&parts->at[0], &request->routing);
+    if (engine != NULL)
+        ipmpi_frame_share(&parts->at[1], &engine->name);
+    parts->at[more - 1] = (struct ipmpi_frame){(const uint8_t *)IPMPI_DELIM,
+                                               IPMPI_DELIM_LEN, NULL};
+    hub->out.to_client(hub->out.ctx, door, parts);
 }
 
 void ipmpi_hub_notify(struct ipmpi_hub *hub, const char *msg_type,
@@ -197,19 +194,23 @@ void ipmpi_hub_tell_engine(struct ipmpi_hub *hub,
                            const struct ipmpi_msg_head *head,
                            struct ipmpi_frames *more)
 {
-    struct ipmpi_frames out = {0};
-    int err = ipmpi_frames_add_copy(&out, head, sizeof(*head));
+    struct ipmpi_frames none = {0};
+    struct ipmpi_frames *out = more != NULL ? more : &none;
+    struct ipmpi_buffer *copy = NULL;
+    int err = ipmpi_buffer_alloc(sizeof(*head), &copy);
 
-    if (err == 0 && more != NULL)
-        err = ipmpi_frames_add_from(&out, more, 0, more->n);
-    if (more != NULL)
-        ipmpi_frames_clear(more);
+    if (err == 0)
+        err = ipmpi_frames_replace_first(out, 0, 1);
     if (err != 0) {
         say_no_memory("a message to an engine");
-        ipmpi_frames_clear(&out);
+        ipmpi_buffer_release(&copy);
+        ipmpi_frames_clear(out);
         return;
     }
-    hub->out.to_rank(hub->out.ctx, engine->rank, &out);
+    memcpy(ipmpi_buffer_data(copy), head, sizeof(*head));
+    out->at[0] =
+        (struct ipmpi_frame){ipmpi_buffer_data(copy), sizeof(*head), copy};
+    hub->out.to_rank(hub->out.ctx, engine->rank, out);
 }
 
 /* What of the request's metadata comes back in the reply's. */

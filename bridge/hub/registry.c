@@ -25,6 +25,19 @@ static void make_uuid(char uuid[IPMPI_UUID_LEN + 1])
     }
 }
 
+static int make_name(struct ipmpi_engine *engine)
+{
+    struct ipmpi_buffer *copy;
+    int err = ipmpi_buffer_alloc(IPMPI_UUID_LEN, &copy);
+
+    if (err != 0)
+        return err;
+    memcpy(ipmpi_buffer_data(copy), engine->uuid, IPMPI_UUID_LEN);
+    engine->name =
+        (struct ipmpi_frame){ipmpi_buffer_data(copy), IPMPI_UUID_LEN, copy};
+    return 0;
+}
+
 int ipmpi_registry_add(struct ipmpi_registry *registry, int rank, int id,
                        struct ipmpi_engine **engine_out)
 {
@@ -37,9 +50,13 @@ int ipmpi_registry_add(struct ipmpi_registry *registry, int rank, int id,
     engine = calloc(1, sizeof(*engine));
     if (engine == NULL)
         return IPMPI_ENOMEM;
+    make_uuid(engine->uuid);
+    if (make_name(engine) != 0) {
+        free(engine);
+        return IPMPI_ENOMEM;
+    }
     engine->id = id;
     engine->rank = rank;
-    make_uuid(engine->uuid);
     registry->next_id = id + 1;
     HASH_ADD(by_id, registry->by_id, id, sizeof(int), engine);
     HASH_ADD(by_rank, registry->by_rank, rank, sizeof(int), engine);
@@ -78,6 +95,7 @@ void ipmpi_registry_remove(struct ipmpi_registry *registry,
     for (size_t i = 0; i < e->nrecent; i++)
         free(e->recent[i]);
     free(e->recent);
+    ipmpi_buffer_release(&e->name.owner);
     free(e);
     *engine = NULL;
 }

@@ -11,8 +11,8 @@
 
 #include <uthash.h>
 
+#include "runtime/base/frames.h"
 #include "runtime/base/segment.h"
-
 #include "runtime/tasks/holdings.h"
 
 struct ipmpi_job;
@@ -36,6 +36,7 @@ struct ipmpi_engine {
     int pid;
     enum ipmpi_engine_state state;
     char uuid[IPMPI_UUID_LEN + 1];
+    struct ipmpi_frame name; /* the same, for messages to share */
     char host[IPMPI_HOST_CAP];
     char node[IPMPI_NODE_LEN + 1]; /* the same: they can share memory */
     char python[16];

@@ -290,14 +290,20 @@ static void abort_queued_executes(struct ipmpi_hub *hub,
     }
 }
 
-static struct ipmpi_reply reply_of(const struct ipmpi_msg_head *head)
+/* The frames after the head are moved. */
+static struct ipmpi_reply reply_of(const struct ipmpi_msg_head *head,
+                                   struct ipmpi_frames *frames)
 {
-    return (struct ipmpi_reply){
+    struct ipmpi_reply reply = {
         .status = head->kind,
         .flags = head->flags,
         .started_us = head->started_us,
         .completed_us = head->completed_us,
     };
+
+    ipmpi_frames_replace_first(frames, 1, 0);
+    ipmpi_frames_move(&reply.parts, frames);
+    return reply;
 }
 
 void ipmpi_dispatch_part(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
@@ -305,13 +311,13 @@ void ipmpi_dispatch_part(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                          struct ipmpi_frames *frames)
 {
     struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
-    struct ipmpi_reply reply = reply_of(head);
+    struct ipmpi_reply reply;
 
     if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT ||
         job->owner->part == NULL)
         return;
     job->held.started = true;
-    ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);
+    reply = reply_of(head, frames);
     job->owner->part(hub, job, engine, &reply);
     ipmpi_frames_clear(&reply.parts);
 }
@@ -321,13 +327,13 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                           struct ipmpi_frames *frames)
 {
     struct ipmpi_job *job = ipmpi_job_by_ref(&hub->ledger, head->ref);
-    struct ipmpi_reply reply = reply_of(head);
+    struct ipmpi_reply reply;
 
     if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
         engine->naborts++;
     if (job == NULL || job->engine != engine || job->state != IPMPI_JOB_SENT)
         return; /* decided before: its second answer disturbs nobody */
-    ipmpi_frames_add_from(&reply.parts, frames, 1, frames->n - 1);
+    reply = reply_of(head, frames);
     detach(hub, job);
     if (head->flags & IPMPI_REPLY_ABORT_QUEUED)
         abort_queued_executes(hub, engine);
