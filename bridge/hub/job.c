@@ -27,6 +27,20 @@ static size_t held_bytes(const struct ipmpi_job *job)
     return job->body.n > 0 ? 0 : ipmpi_request_weight(job->request);
 }
 
+/* A job with an id of its own, or, NULL, the request's. NULL: no memory. */
+static struct ipmpi_job *allocate(const struct ipmpi_request *request,
+                                  const char *own_id)
+{
+    const size_t len = own_id != NULL ? strlen(own_id) + 1 : 0;
+    struct ipmpi_job *job = calloc(1, sizeof(*job) + len);
+
+    if (job == NULL)
+        return NULL;
+    job->msg_id =
+        own_id != NULL ? memcpy(job->own_id, own_id, len) : request->msg_id;
+    return job;
+}
+
 int ipmpi_job_create(struct ipmpi_ledger *ledger,
                      const struct ipmpi_job_owner *owner,
                      struct ipmpi_request *request, const char *msg_id,
@@ -35,18 +49,12 @@ int ipmpi_job_create(struct ipmpi_ledger *ledger,
 {
     struct ipmpi_job *job;
 
-    if (msg_id == NULL)
-        msg_id = request->msg_id;
-    if (ipmpi_job_by_id(ledger, msg_id) != NULL)
+    if (ipmpi_job_by_id(ledger, msg_id != NULL ? msg_id : request->msg_id) !=
+        NULL)
         return IPMPI_EEXIST;
-    job = calloc(1, sizeof(*job));
+    job = allocate(request, msg_id);
     if (job == NULL)
         return IPMPI_ENOMEM;
-    job->msg_id = strdup(msg_id);
-    if (job->msg_id == NULL) {
-        free(job);
-        return IPMPI_ENOMEM;
-    }
     job->ref = ++ledger->last_ref;
     job->owner = owner;
     job->request = ipmpi_request_share(request);
@@ -97,7 +105,6 @@ void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
     ipmpi_frames_clear(&j->body);
     ipmpi_buffer_release(&j->header.owner);
     ipmpi_request_release(&j->request);
-    free(j->msg_id);
     free(j);
     *job = NULL;
 }

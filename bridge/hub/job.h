@@ -70,7 +70,7 @@ struct ipmpi_job {
     uint64_t ref;
     const struct ipmpi_job_owner *owner;
     struct ipmpi_request *request; /* one share */
-    char *msg_id;                  /* a broadcast's share has its own */
+    const char *msg_id;            /* the request's, or own_id */
     struct ipmpi_frame header;     /* as the engine shall see it; shares */
     struct ipmpi_frames body;      /* a piece's content and buffers; none: the
                                     * request's */
@@ -84,11 +84,12 @@ struct ipmpi_job {
     struct ipmpi_engine *engine; /* unless HELD */
     uint64_t step; /* of a piece that its engine had begun as it died: the
                     * items before this one had; UINT64_MAX: not known */
-    void *data;                  /* the owner's */
-    struct ipmpi_cast *cast;     /* brings its body; NULL: none does */
-    size_t member;               /* of the cast */
+    void *data;    /* the owner's */
+    struct ipmpi_cast *cast; /* brings its body; NULL: none does */
+    size_t member;           /* of the cast */
     struct ipmpi_job *prev, *next;
     UT_hash_handle by_ref, by_id;
+    char own_id[]; /* a broadcast's share has one */
 };
 
 struct ipmpi_ledger {

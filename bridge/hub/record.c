@@ -75,29 +75,53 @@ struct ipmpi_record *ipmpi_record_blank(void)
     return record;
 }
 
-static int set_string(struct ipmpi_record *record, enum ipmpi_field field,
-                      const char *string)
+/* Copies, each with a NUL behind it, all in one buffer. */
+static int set_strings(struct ipmpi_record *record,
+                       const struct ipmpi_submission *s)
 {
-    return ipmpi_record_set_text(record, field, string,
-                                 string != NULL ? strlen(string) : 0);
+    const struct {
+        struct ipmpi_frame *frame;
+        const char *text;
+    } strings[] = {
+        {&record->msg_id, s->msg_id},
+        {&record->client_uuid, s->client_uuid},
+        {&record->engine_uuid, s->engine_uuid},
+        {&record->label, s->label},
+    };
+    const size_t n = sizeof(strings) / sizeof(strings[0]);
+    struct ipmpi_buffer *buffer;
+    size_t len = 0;
+    char *at;
+
+    for (size_t i = 0; i < n; i++)
+        len += strings[i].text != NULL ? strlen(strings[i].text) + 1 : 0;
+    if (ipmpi_buffer_alloc(len, &buffer) != 0)
+        return IPMPI_ENOMEM;
+    at = ipmpi_buffer_data(buffer);
+    for (size_t i = 0; i < n; i++) {
+        if (strings[i].text == NULL)
+            continue;
+        len = strlen(strings[i].text);
+        memcpy(at, strings[i].text, len + 1);
+        *strings[i].frame = (struct ipmpi_frame){(const uint8_t *)at, len,
+                                                 ipmpi_buffer_share(buffer)};
+        at += len + 1;
+    }
+    ipmpi_buffer_release(&buffer);
+    return 0;
 }
 
 static int fill(struct ipmpi_record *record, const struct ipmpi_submission *s)
 {
-    int err = set_string(record, IPMPI_RECORD_MSG_ID, s->msg_id);
+    int err = set_strings(record, s);
 
-    if (err == 0)
-        err = set_string(record, IPMPI_RECORD_CLIENT_UUID, s->client_uuid);
-    if (err == 0)
-        err = set_string(record, IPMPI_RECORD_ENGINE_UUID, s->engine_uuid);
-    if (err == 0)
-        err = set_string(record, IPMPI_RECORD_QUEUE, s->queue);
-    if (err == 0)
-        err = set_string(record, IPMPI_RECORD_LABEL, s->label);
     if (err == 0 && s->frames != NULL && s->frames->n > s->first_buffer)
         err =
             ipmpi_frames_add_from(&record->buffers, s->frames, s->first_buffer,
                                   s->frames->n - s->first_buffer);
+    if (s->queue != NULL)
+        record->queue = (struct ipmpi_frame){(const uint8_t *)s->queue,
+                                             strlen(s->queue), NULL};
     record->header = shared(s->header);
     record->metadata = shared(s->metadata);
     record->content = shared(s->content);
@@ -190,6 +214,18 @@ void ipmpi_record_set_frame(struct ipmpi_record *record, enum ipmpi_field field,
     drop_frame(&old);
 }
 
+/* It is known already, unless the task was moved. */
+static int set_engine(struct ipmpi_record *record, const char *uuid)
+{
+    const struct ipmpi_frame *known = &record->engine_uuid;
+
+    if (uuid == NULL || (known->data != NULL && strlen(uuid) == known->len &&
+                         memcmp(known->data, uuid, known->len) == 0))
+        return 0;
+    return ipmpi_record_set_text(record, IPMPI_RECORD_ENGINE_UUID, uuid,
+                                 strlen(uuid));
+}
+
 int ipmpi_record_set_result(struct ipmpi_record *record,
                             const struct ipmpi_result *result)
 {
@@ -200,8 +236,8 @@ int ipmpi_record_set_result(struct ipmpi_record *record,
     if (frames != NULL && frames->n > result->first_buffer)
         err = ipmpi_frames_add_from(&buffers, frames, result->first_buffer,
                                     frames->n - result->first_buffer);
-    if (err == 0 && result->engine_uuid != NULL)
-        err = set_string(record, IPMPI_RECORD_ENGINE_UUID, result->engine_uuid);
+    if (err == 0)
+        err = set_engine(record, result->engine_uuid);
     if (err != 0) {
         ipmpi_frames_clear(&buffers);
         return err;

@@ -105,7 +105,7 @@ struct ipmpi_submission {
     const char *msg_id;
     const char *client_uuid; /* the header's session */
     const char *engine_uuid; /* NULL if none is chosen yet */
-    const char *queue;       /* "mux", "task" or NULL */
+    const char *queue;       /* "mux", "task" or NULL; outlives all records */
     const char *label;       /* or NULL */
     int64_t submitted_us;    /* the header's date */
     const struct ipmpi_frame *header, *metadata, *content;
