@@ -18,18 +18,55 @@ static void close_msg(void *data, void *hint)
     free(hint);
 }
 
-/* Small frames are copied, so that no 64-byte zmq_msg_t and no allocation of
- * its own is kept for each; ZMQ stores them inside the message anyway. */
-static int add_frame(struct ipmpi_frames *frames, zmq_msg_t *msg)
+/* Frames of one message, as ZMQ has them. */
+struct batch {
+    zmq_msg_t msg[16];
+    size_t n;
+};
+
+static bool is_small(size_t len)
 {
-    const size_t len = zmq_msg_size(msg);
-    struct ipmpi_buffer *buffer;
-    zmq_msg_t *kept;
+    return len < 1024;
+}
+
+/* Small frames are copied, all of a batch into one buffer, so that no 64-byte
+ * zmq_msg_t and no allocation of its own is kept for each; ZMQ stores them
+ * inside the message anyway. *small_out is NULL where there are none. */
+static int copy_small(struct batch *batch, struct ipmpi_buffer **small_out)
+{
+    size_t sum = 0;
+    char *at;
     int err;
 
-    if (len < 1024)
-        return ipmpi_frames_add_copy(frames, zmq_msg_data(msg), len);
-    kept = malloc(sizeof(*kept));
+    *small_out = NULL;
+    for (size_t i = 0; i < batch->n; i++)
+        if (is_small(zmq_msg_size(&batch->msg[i])))
+            sum += zmq_msg_size(&batch->msg[i]);
+    if (sum == 0)
+        return 0;
+    err = ipmpi_buffer_alloc(sum, small_out);
+    if (err != 0)
+        return err;
+    at = ipmpi_buffer_data(*small_out);
+    for (size_t i = 0; i < batch->n; i++) {
+        const size_t len = zmq_msg_size(&batch->msg[i]);
+
+        if (!is_small(len) || len == 0)
+            continue;
+        memcpy(at, zmq_msg_data(&batch->msg[i]), len);
+        at += len;
+    }
+    return 0;
+}
+
+/* The others are kept as they are. */
+static int add_large(struct ipmpi_frames *frames, zmq_msg_t *msg)
+{
+    const size_t len = zmq_msg_size(msg);
+    zmq_msg_t *kept = malloc(sizeof(*kept));
+    struct ipmpi_buffer *buffer;
+    int err;
+
     if (kept == NULL)
         return IPMPI_ENOMEM;
     zmq_msg_init(kept);
@@ -44,26 +81,72 @@ static int add_frame(struct ipmpi_frames *frames, zmq_msg_t *msg)
     return err;
 }
 
+static int add_batch(struct ipmpi_frames *frames, struct batch *batch)
+{
+    struct ipmpi_buffer *small;
+    size_t offset = 0;
+    int err = ipmpi_frames_reserve(frames, batch->n);
+
+    if (err == 0)
+        err = copy_small(batch, &small);
+    if (err != 0)
+        return err;
+    for (size_t i = 0; err == 0 && i < batch->n; i++) {
+        const size_t len = zmq_msg_size(&batch->msg[i]);
+
+        if (len == 0)
+            err = ipmpi_frames_add_static(frames, "", 0);
+        else if (is_small(len))
+            err = ipmpi_frames_add_view(frames, small, offset, len);
+        else
+            err = add_large(frames, &batch->msg[i]);
+        offset += is_small(len) ? len : 0;
+    }
+    ipmpi_buffer_release(&small);
+    return err;
+}
+
+/* The next frames of a message. False: there is none. */
+static bool take_batch(void *socket, struct batch *batch, bool *more_out)
+{
+    const size_t most = sizeof(batch->msg) / sizeof(batch->msg[0]);
+
+    *more_out = true;
+    for (batch->n = 0; *more_out && batch->n < most; batch->n++) {
+        zmq_msg_t *msg = &batch->msg[batch->n];
+
+        zmq_msg_init(msg);
+        if (zmq_msg_recv(msg, socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(msg); /* messages come whole: only before frame 0 */
+            return false;
+        }
+        *more_out = zmq_msg_more(msg);
+    }
+    return true;
+}
+
+static void close_batch(struct batch *batch)
+{
+    while (batch->n > 0)
+        zmq_msg_close(&batch->msg[--batch->n]);
+}
+
 int ipmpi_message_receive(void *socket, size_t max_frames,
                           struct ipmpi_frames *frames_out)
 {
+    struct batch batch;
     bool more = true;
+    size_t n = 0;
     int err = 0;
 
-    for (size_t n = 0; more; n++) {
-        zmq_msg_t msg;
-
-        zmq_msg_init(&msg);
-        if (zmq_msg_recv(&msg, socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&msg); /* messages come whole: only before frame 0 */
+    while (more) {
+        if (!take_batch(socket, &batch, &more))
             return IPMPI_EEMPTY;
-        }
-        more = zmq_msg_more(&msg);
-        if (err == 0 && n >= max_frames)
-            err = IPMPI_ETOOBIG;
+        n += batch.n;
         if (err == 0)
-            err = add_frame(frames_out, &msg);
-        zmq_msg_close(&msg);
+            err =
+                n > max_frames ? IPMPI_ETOOBIG : add_batch(frames_out, &batch);
+        close_batch(&batch);
     }
     if (err != 0)
         ipmpi_frames_clear(frames_out);
@@ -94,7 +177,7 @@ static void release_last(void *data, void *hint)
 static int make_last_msg(const struct ipmpi_frame *frame,
                          struct ipmpi_parcel **parcel, zmq_msg_t *msg)
 {
-    const bool copied = frame->owner == NULL || frame->len < 1024;
+    const bool copied = frame->owner == NULL || is_small(frame->len);
     struct last_frame *last = malloc(sizeof(*last) + (copied ? frame->len : 0));
 
     if (last == NULL) {
@@ -125,7 +208,7 @@ static void release_buffer(void *data, void *hint)
 
 static int make_msg(const struct ipmpi_frame *frame, zmq_msg_t *msg)
 {
-    if (frame->owner == NULL || frame->len < 1024) {
+    if (frame->owner == NULL || is_small(frame->len)) {
         if (zmq_msg_init_size(msg, frame->len) != 0)
             return IPMPI_ENOMEM;
         if (frame->len > 0)
