@@ -4,40 +4,16 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
-#include "runtime/comm/fabric.h"
+#include "runtime/comm/life.h"
 #include "runtime/comm/meet.h"
 
 #define SPIN_START_US 20
 #define GOODBYE_US    400000 /* for the last words to spawned worlds */
-
-static int start_mpi(void)
-{
-    const bool left_out = ipmpi_fabric_leave_out();
-    int provided = MPI_THREAD_SINGLE;
-    int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided);
-
-    if (left_out)
-        ipmpi_fabric_restore();
-    if (code != MPI_SUCCESS) {
-        ipmpi_log_error("COMM-INIT", "MPI_Init_thread failed (%d)", code);
-        return IPMPI_EMPI;
-    }
-    if (provided < MPI_THREAD_MULTIPLE) {
-        ipmpi_log_error("COMM-THREADS", "this MPI library is built without "
-                                        "MPI_THREAD_MULTIPLE, which is needed");
-        MPI_Finalize();
-        return IPMPI_EMPI;
-    }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    return 0;
-}
 
 static int new_comm(MPI_Comm all, struct ipmpi_comm **comm_out)
 {
@@ -149,7 +125,7 @@ int ipmpi_comm_open(const struct ipmpi_comm_options *options,
     struct ipmpi_comm *comm;
     bool spawned;
     MPI_Comm all;
-    int err = start_mpi();
+    int err = ipmpi_life_begin();
 
     if (err == 0)
         err = ipmpi_worlds_meet(&all, &spawned);
@@ -328,74 +304,6 @@ static void flush(struct ipmpi_comm *comm, int64_t deadline_us)
     }
 }
 
-/* MPI_Finalize in a thread of its own: with dead peers it may never return.
- * Open MPI asks only that no other thread is inside MPI. */
-struct finalizer {
-    pthread_mutex_t lock; /* guards done and left */
-    pthread_cond_t ended;
-    bool done;
-    bool left; /* the caller has given up: the thread cleans up */
-};
-
-static void drop_finalizer(struct finalizer *f)
-{
-    pthread_cond_destroy(&f->ended);
-    pthread_mutex_destroy(&f->lock);
-    free(f);
-}
-
-static void *finalize(void *arg)
-{
-    struct finalizer *f = arg;
-    bool left;
-
-    pthread_setname_np(pthread_self(), "mpi-finalize");
-    MPI_Finalize();
-    pthread_mutex_lock(&f->lock);
-    f->done = true;
-    left = f->left;
-    pthread_cond_signal(&f->ended);
-    pthread_mutex_unlock(&f->lock);
-    if (left)
-        drop_finalizer(f);
-    return NULL;
-}
-
-static int finalize_until(int64_t deadline_us)
-{
-    struct finalizer *f = calloc(1, sizeof(*f));
-    const struct timespec until = {.tv_sec = deadline_us / 1000000,
-                                   .tv_nsec = deadline_us % 1000000 * 1000};
-    pthread_condattr_t clock;
-    pthread_t thread;
-    bool done;
-
-    if (f == NULL)
-        return IPMPI_ENOMEM;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->ended, &clock);
-    pthread_condattr_destroy(&clock);
-    if (pthread_create(&thread, NULL, finalize, f) != 0) {
-        drop_finalizer(f);
-        return IPMPI_ESYS;
-    }
-    pthread_mutex_lock(&f->lock);
-    while (!f->done && pthread_cond_timedwait(&f->ended, &f->lock, &until) == 0)
-        ;
-    done = f->done;
-    f->left = !done;
-    pthread_mutex_unlock(&f->lock);
-    if (!done) {
-        pthread_detach(thread);
-        return IPMPI_ETIMEOUT;
-    }
-    pthread_join(thread, NULL);
-    drop_finalizer(f);
-    return 0;
-}
-
 int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms)
 {
     struct ipmpi_comm *c = *comm;
@@ -410,7 +318,7 @@ int ipmpi_comm_close(struct ipmpi_comm **comm, int wait_ms)
                             * what nobody will say to them */
         return IPMPI_ETIMEOUT;
     ipmpi_worlds_free(c);
-    err = finalize_until(deadline_us);
+    err = ipmpi_life_end(deadline_us);
     if (err == 0)
         free_comm(c);
     /* Otherwise MPI may still read and write what c holds: it stays until the

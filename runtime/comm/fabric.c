@@ -10,12 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MTL_ENV "OMPI_MCA_mtl"
-
-enum { LIST_CAP = 512 };
-
 /* With one of these somebody has decided, or reads files of his own. */
-static const char *const decided[] = {MTL_ENV, "OMPI_MCA_pml",
+static const char *const decided[] = {IPMPI_FABRIC_ENV, "OMPI_MCA_pml",
                                       "OMPI_MCA_mca_base_param_files",
                                       "OMPI_MCA_mca_component_path"};
 
@@ -100,7 +96,7 @@ bool ipmpi_fabric_exclude(const char *list, char *list_out, size_t cap)
 }
 
 /* What the files of user and system say; empty if nothing. */
-static void read_list(char list_out[LIST_CAP])
+static void read_list(char list_out[IPMPI_FABRIC_CAP])
 {
     const char *home = getenv("HOME");
     char path[PATH_MAX];
@@ -108,24 +104,18 @@ static void read_list(char list_out[LIST_CAP])
     list_out[0] = '\0';
     snprintf(path, sizeof(path), "%s/.openmpi/mca-params.conf",
              home != NULL ? home : "");
-    if (!ipmpi_fabric_param(path, "mtl", list_out, LIST_CAP))
+    if (!ipmpi_fabric_param(path, "mtl", list_out, IPMPI_FABRIC_CAP))
         ipmpi_fabric_param("/etc/openmpi/openmpi-mca-params.conf", "mtl",
-                           list_out, LIST_CAP);
+                           list_out, IPMPI_FABRIC_CAP);
 }
 
-bool ipmpi_fabric_leave_out(void)
+bool ipmpi_fabric_choose(char *list_out, size_t cap)
 {
-    char dir[PATH_MAX], list[LIST_CAP], without[LIST_CAP];
+    char dir[PATH_MAX], list[IPMPI_FABRIC_CAP];
 
     if (is_decided() || !library_dir(dir) || !has_components(dir) ||
         has_device())
         return false;
     read_list(list);
-    return ipmpi_fabric_exclude(list, without, sizeof(without)) &&
-           setenv(MTL_ENV, without, 1) == 0;
-}
-
-void ipmpi_fabric_restore(void)
-{
-    unsetenv(MTL_ENV);
+    return ipmpi_fabric_exclude(list, list_out, cap);
 }

@@ -5,21 +5,21 @@
  * none, and their libraries measure the processor's clock for 0.1 s each when
  * they are loaded: that is two thirds of the start of a small job.
  *
- * Threads: leave_out and restore change the environment: before other threads
- * look at it. */
+ * Threads: any while nobody changes the environment. */
 #ifndef IPMPI_COMM_FABRIC_H
 #define IPMPI_COMM_FABRIC_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Tells Open MPI, by the environment, to leave the two out, if it has them,
- * the machine has no device of theirs, and neither user nor administrator
- * names the mtl to use. What they exclude stays excluded. Returns whether it
- * did; then restore must follow MPI_Init, since the environment is the user's.
- * Never fails: at worst the start takes longer. */
-bool ipmpi_fabric_leave_out(void);
-void ipmpi_fabric_restore(void);
+#define IPMPI_FABRIC_ENV "OMPI_MCA_mtl"
+#define IPMPI_FABRIC_CAP 512
+
+/* What that variable is to be during MPI_Init, so that Open MPI leaves the two
+ * out: if it has them, the machine has no device of theirs, and neither user
+ * nor administrator names the mtl to use. What they exclude stays excluded.
+ * False: it is to stay as it is. */
+bool ipmpi_fabric_choose(char *list_out, size_t cap);
 
 /* The parts of it, for tests. */
 

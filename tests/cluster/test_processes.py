@@ -53,7 +53,7 @@ def test_environment_is_the_users(make_cluster, connect):
         lambda: dict(__import__("os").environ)))
     assert mine.items() <= seen.items()
     for name in ("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OMPI_MCA_mtl",
-                 "OPENBLAS_THREAD_TIMEOUT"):
+                 "OMPI_MCA_btl_vader_flags", "OPENBLAS_THREAD_TIMEOUT"):
         assert seen.get(name) == os.environ.get(name), name
 
 

@@ -82,6 +82,40 @@ static void sleepers_are_woken(void **state)
     job_barrier();
 }
 
+static void take_any(void *ctx, int source, struct ipmpi_frames *frames)
+{
+    struct game *game = ctx;
+
+    CHECK_EQ(source, game->partner);
+    CHECK_EQ(frames->n, 1);
+    game->got++;
+}
+
+/* What shared memory takes in one go has left when it has been sent: nothing
+ * of it is in flight, whether its receiver is awake or not. */
+static void a_packet_leaves_at_once(void **state)
+{
+    static const size_t lens[] = {8, 200, 300, 1000, 2000, 3900};
+    const unsigned n = sizeof(lens) / sizeof(lens[0]);
+    struct game game = {.partner = 1 - job_rank, .want = n};
+
+    (void)state;
+    if (job_size < 2)
+        skip();
+    if (job_rank == 1)
+        CHECK(job_wait(got_all, take_any, &game));
+    for (unsigned i = 0; job_rank == 0 && i < n; i++) {
+        char bytes[4000] = "";
+        struct ipmpi_frames frames = {0};
+
+        await_sleep(1);
+        CHECK_EQ(ipmpi_frames_add_copy(&frames, bytes, lens[i]), 0);
+        CHECK_EQ(ipmpi_comm_send(job, 1, &frames), 0);
+        CHECK_EQ(job->requests.n, 0);
+    }
+    job_barrier();
+}
+
 /* A flood both ways: all arrive in order, and the bells that ring are few. */
 static void a_flood_rings_few_bells(void **state)
 {
@@ -132,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sleepers_are_woken),
+        cmocka_unit_test(a_packet_leaves_at_once),
         cmocka_unit_test(a_flood_rings_few_bells),
         cmocka_unit_test(idle_means_idle),
     };
