@@ -20,9 +20,12 @@ int ipmpi_frames_reserve(struct ipmpi_frames *frames, size_t more)
 
     if (more <= frames->cap - frames->n)
         return 0;
+    if (more > SIZE_MAX / 4 / sizeof(*at))
+        return IPMPI_ENOMEM;
     while (cap - frames->n < more)
         cap *= 2;
-    at = reallocarray(frames->at, cap, sizeof(*at));
+    at = frames->at == NULL ? malloc(cap * sizeof(*at))
+                            : reallocarray(frames->at, cap, sizeof(*at));
     if (at == NULL)
         return IPMPI_ENOMEM;
     frames->at = at;
@@ -30,12 +33,18 @@ int ipmpi_frames_reserve(struct ipmpi_frames *frames, size_t more)
     return 0;
 }
 
+/* For one more frame. */
+static int make_place(struct ipmpi_frames *frames)
+{
+    return frames->n < frames->cap ? 0 : ipmpi_frames_reserve(frames, 1);
+}
+
 int ipmpi_frames_add_view(struct ipmpi_frames *frames,
                           struct ipmpi_buffer *buffer, size_t offset,
                           size_t len)
 {
     const uint8_t *base = ipmpi_buffer_data(buffer);
-    int err = ipmpi_frames_reserve(frames, 1);
+    int err = make_place(frames);
 
     if (err != 0)
         return err;
@@ -48,7 +57,7 @@ int ipmpi_frames_add_copy(struct ipmpi_frames *frames, const void *data,
                           size_t len)
 {
     struct ipmpi_buffer *buffer;
-    int err = ipmpi_frames_reserve(frames, 1);
+    int err = make_place(frames);
 
     if (err != 0)
         return err;
@@ -65,7 +74,7 @@ int ipmpi_frames_add_copy(struct ipmpi_frames *frames, const void *data,
 int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
                             size_t len)
 {
-    int err = ipmpi_frames_reserve(frames, 1);
+    int err = make_place(frames);
 
     if (err != 0)
         return err;
@@ -76,7 +85,7 @@ int ipmpi_frames_add_static(struct ipmpi_frames *frames, const void *data,
 int ipmpi_frames_add_frame(struct ipmpi_frames *frames,
                            const struct ipmpi_frame *frame)
 {
-    int err = ipmpi_frames_reserve(frames, 1);
+    int err = make_place(frames);
 
     if (err != 0)
         return err;
