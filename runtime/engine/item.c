@@ -25,9 +25,9 @@ void ipmpi_item_destroy(struct ipmpi_item **list)
     while ((item = *list) != NULL) {
         *list = item->next;
         ipmpi_buffer_release(&item->parent.owner);
-        ipmpi_frames_clear(&item->topic);
-        ipmpi_frames_clear(&item->metadata);
-        ipmpi_frames_clear(&item->content);
+        ipmpi_buffer_release(&item->topic.owner);
+        ipmpi_buffer_release(&item->metadata.owner);
+        ipmpi_buffer_release(&item->content.owner);
         ipmpi_frames_clear(&item->buffers);
         free(item);
     }

@@ -33,11 +33,9 @@ struct ipmpi_item {
 
     struct ipmpi_msg_head head; /* messages and plain ones */
     char msg_type[IPMPI_TYPE_CAP + 8];
-    int dest;                     /* plain ones: a rank of this world */
-    int64_t date_us;              /* 0: when it is composed */
-    struct ipmpi_frames topic;    /* none or one */
-    struct ipmpi_frames metadata; /* none or one */
-    struct ipmpi_frames content;  /* none or one */
+    int dest;        /* plain ones: a rank of this world */
+    int64_t date_us; /* 0: when it is composed */
+    struct ipmpi_frame topic, metadata, content; /* data NULL: none */
     struct ipmpi_frames buffers;
 
     int fd;        /* text: 1 or 2 */

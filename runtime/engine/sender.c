@@ -103,21 +103,17 @@ static void send_plain(struct ipmpi_sender *sender,
         send_frames(sender, &out);
 }
 
-static const struct ipmpi_frame *only(const struct ipmpi_frames *frames)
-{
-    return frames->n > 0 ? &frames->at[0] : NULL;
-}
-
 static void send_message(struct ipmpi_sender *sender,
                          const struct ipmpi_item *item)
 {
     struct ipmpi_frames out = {0};
 
     if (ipmpi_frames_add_copy(&out, &item->head, sizeof(item->head)) != 0 ||
-        ipmpi_frames_add_from(&out, &item->topic, 0, item->topic.n) != 0 ||
+        (item->topic.data != NULL &&
+         ipmpi_frames_add_frame(&out, &item->topic) != 0) ||
         ipmpi_compose(sender->composer, item->msg_type, item->date_us,
-                      &item->parent, only(&item->metadata),
-                      only(&item->content), &out) != 0 ||
+                      &item->parent, &item->metadata, &item->content,
+                      &out) != 0 ||
         ipmpi_frames_add_from(&out, &item->buffers, 0, item->buffers.n) != 0)
         leave_without_memory();
     send_frames(sender, &out);

@@ -4,6 +4,7 @@
  * matter when the work it answers is freed. */
 #include "runtime/engine/speaker.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,42 +17,73 @@
 enum {
     ITEM_COST = 512,    /* what an item weighs beside its payload */
     METADATA_CAP = 256, /* a reply's metadata without uuid and echo */
-    TOPIC_CAP = IPMPI_TYPE_CAP + 32,
 };
+
+/* A frame of this text, in memory of its own. */
+__attribute__((format(printf, 2, 3))) static int
+print_frame(struct ipmpi_frame *frame_out, const char *format, ...)
+{
+    struct ipmpi_buffer *buffer;
+    va_list args, again;
+    int n;
+
+    va_start(args, format);
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (ipmpi_buffer_alloc((size_t)n + 1, &buffer) == 0) {
+        vsnprintf(ipmpi_buffer_data(buffer), (size_t)n + 1, format, again);
+        *frame_out =
+            (struct ipmpi_frame){ipmpi_buffer_data(buffer), (size_t)n, buffer};
+    }
+    va_end(again);
+    return frame_out->data != NULL ? 0 : IPMPI_ENOMEM;
+}
+
+static int copy_frame(struct ipmpi_frame *frame_out, const void *data,
+                      size_t len)
+{
+    struct ipmpi_buffer *buffer;
+    int err = ipmpi_buffer_alloc(len, &buffer);
+
+    if (err != 0)
+        return err;
+    if (len > 0)
+        memcpy(ipmpi_buffer_data(buffer), data, len);
+    *frame_out = (struct ipmpi_frame){ipmpi_buffer_data(buffer), len, buffer};
+    return 0;
+}
+
+static struct ipmpi_frame literal(const char *text, size_t len)
+{
+    return (struct ipmpi_frame){(const uint8_t *)text, len, NULL};
+}
 
 int ipmpi_speaker_init(struct ipmpi_speaker *speaker, int engine_id,
                        const char *uuid)
 {
     const size_t len = strlen(uuid);
-    struct ipmpi_buffer *buffer;
-    int n;
 
     *speaker = (struct ipmpi_speaker){.engine_id = engine_id};
     speaker->uuid = malloc(6 * len + 1);
     if (speaker->uuid == NULL)
         return IPMPI_ENOMEM;
     speaker->uuid[ipmpi_json_escape(uuid, len, speaker->uuid)] = '\0';
-    if (ipmpi_buffer_alloc(6 * len + 32, &buffer) != 0)
-        goto clear;
-    n = snprintf(ipmpi_buffer_data(buffer), ipmpi_buffer_len(buffer),
-                 "{\"engine\":\"%s\"}", speaker->uuid);
-    if (ipmpi_frames_add_view(&speaker->metadata, buffer, 0, (size_t)n) != 0)
-        goto release;
-    ipmpi_buffer_release(&buffer);
+    if (print_frame(&speaker->metadata, "{\"engine\":\"%s\"}", speaker->uuid) !=
+            0 ||
+        print_frame(&speaker->topic, "engine.%d.status", engine_id) != 0) {
+        ipmpi_speaker_clear(speaker);
+        return IPMPI_ENOMEM;
+    }
     return 0;
-
-release:
-    ipmpi_buffer_release(&buffer);
-clear:
-    ipmpi_speaker_clear(speaker);
-    return IPMPI_ENOMEM;
 }
 
 void ipmpi_speaker_clear(struct ipmpi_speaker *speaker)
 {
     free(speaker->uuid);
     speaker->uuid = NULL;
-    ipmpi_frames_clear(&speaker->metadata);
+    ipmpi_buffer_release(&speaker->metadata.owner);
+    ipmpi_buffer_release(&speaker->topic.owner);
 }
 
 static void set_head(struct ipmpi_item *item, enum ipmpi_msg_type type,
@@ -60,8 +92,8 @@ static void set_head(struct ipmpi_item *item, enum ipmpi_msg_type type,
     item->head = (struct ipmpi_msg_head){.version = IPMPI_PROTOCOL_VERSION,
                                          .type = (uint16_t)type,
                                          .kind = (uint16_t)kind};
-    item->cost = ITEM_COST + ipmpi_frames_bytes(&item->content) +
-                 ipmpi_frames_bytes(&item->buffers);
+    item->cost =
+        ITEM_COST + item->content.len + ipmpi_frames_bytes(&item->buffers);
 }
 
 struct ipmpi_item *ipmpi_speaker_plain(enum ipmpi_msg_type type)
@@ -71,15 +103,6 @@ struct ipmpi_item *ipmpi_speaker_plain(enum ipmpi_msg_type type)
     if (item != NULL)
         set_head(item, type, 0);
     return item;
-}
-
-static int add_topic(struct ipmpi_item *item, int engine_id, const char *name)
-{
-    char topic[TOPIC_CAP];
-    const int n =
-        snprintf(topic, sizeof(topic), "engine.%d.%s", engine_id, name);
-
-    return ipmpi_frames_add_copy(&item->topic, topic, (size_t)n);
 }
 
 struct ipmpi_item *ipmpi_speaker_status(const struct ipmpi_speaker *speaker,
@@ -95,14 +118,11 @@ struct ipmpi_item *ipmpi_speaker_status(const struct ipmpi_speaker *speaker,
     if (item == NULL)
         return NULL;
     strcpy(item->msg_type, "status");
-    if (add_topic(item, speaker->engine_id, "status") != 0 ||
-        ipmpi_frames_add_from(&item->metadata, &speaker->metadata, 0, 1) != 0 ||
-        ipmpi_frames_add_static(&item->content, text, strlen(text)) != 0)
-        ipmpi_item_destroy(&item);
-    else
-        set_head(item, IPMPI_MSG_IOPUB, kind);
-    if (item != NULL)
-        item->head.ref = ref;
+    ipmpi_frame_share(&item->topic, &speaker->topic);
+    ipmpi_frame_share(&item->metadata, &speaker->metadata);
+    item->content = literal(text, strlen(text));
+    set_head(item, IPMPI_MSG_IOPUB, kind);
+    item->head.ref = ref;
     return item;
 }
 
@@ -145,21 +165,21 @@ static int print_metadata(const struct ipmpi_speaker *speaker,
 
 static int add_metadata(const struct ipmpi_speaker *speaker,
                         const struct ipmpi_work *work, int status,
-                        struct ipmpi_frames *out)
+                        struct ipmpi_frame *out)
 {
     const size_t cap = METADATA_CAP + 2 * strlen(speaker->uuid) +
                        work->frames.at[IPMPI_WORK_AT_ECHO].len;
     struct ipmpi_buffer *buffer;
     int err = ipmpi_buffer_alloc(cap, &buffer);
+    char *text;
 
     if (err != 0)
         return err;
-    err = ipmpi_frames_add_view(
-        out, buffer, 0,
-        (size_t)print_metadata(speaker, work, status, ipmpi_buffer_data(buffer),
-                               cap));
-    ipmpi_buffer_release(&buffer);
-    return err;
+    text = ipmpi_buffer_data(buffer);
+    *out = (struct ipmpi_frame){
+        (const uint8_t *)text,
+        (size_t)print_metadata(speaker, work, status, text, cap), buffer};
+    return 0;
 }
 
 static int add_content(struct ipmpi_item *item, struct ipmpi_answer *answer)
@@ -168,15 +188,16 @@ static int add_content(struct ipmpi_item *item, struct ipmpi_answer *answer)
     static const char aborted[] = "{\"status\":\"aborted\"}";
 
     if (answer->content.n > 0) {
-        ipmpi_frames_move(&item->content, &answer->content);
-        return 0;
+        ipmpi_frame_share(&item->content, &answer->content.at[0]);
+        ipmpi_frames_clear(&answer->content);
+    } else if (answer->status == IPMPI_STATUS_OK) {
+        item->content = literal(ok, sizeof(ok) - 1);
+    } else if (answer->status == IPMPI_STATUS_ABORTED) {
+        item->content = literal(aborted, sizeof(aborted) - 1);
+    } else {
+        return IPMPI_EINVAL;
     }
-    if (answer->status == IPMPI_STATUS_OK)
-        return ipmpi_frames_add_static(&item->content, ok, sizeof(ok) - 1);
-    if (answer->status == IPMPI_STATUS_ABORTED)
-        return ipmpi_frames_add_static(&item->content, aborted,
-                                       sizeof(aborted) - 1);
-    return IPMPI_EINVAL;
+    return 0;
 }
 
 static int fill_reply(const struct ipmpi_speaker *speaker,
@@ -262,31 +283,17 @@ static int fill_publication(const struct ipmpi_speaker *speaker,
 
     strcpy(item->msg_type, p->msg_type);
     err = p->topic == NULL
-              ? add_topic(item, speaker->engine_id, p->msg_type)
-              : ipmpi_frames_add_copy(&item->topic, p->topic, strlen(p->topic));
+              ? print_frame(&item->topic, "engine.%d.%s", speaker->engine_id,
+                            p->msg_type)
+              : copy_frame(&item->topic, p->topic, strlen(p->topic));
+    if (err == 0 && p->metadata.data == NULL)
+        ipmpi_frame_share(&item->metadata, &speaker->metadata);
+    else if (err == 0)
+        err = copy_frame(&item->metadata, p->metadata.data, p->metadata.len);
     if (err == 0)
-        err = p->metadata.data == NULL
-                  ? ipmpi_frames_add_from(&item->metadata, &speaker->metadata,
-                                          0, 1)
-                  : ipmpi_frames_add_copy(&item->metadata, p->metadata.data,
-                                          p->metadata.len);
-    if (err == 0)
-        err = ipmpi_frames_add_copy(&item->content, p->content.data,
-                                    p->content.len);
+        err = copy_frame(&item->content, p->content.data, p->content.len);
     if (err == 0)
         ipmpi_frames_move(&item->buffers, &p->buffers);
-    return err;
-}
-
-/* The parent of its own is copied: it is lent. */
-static int set_parent(struct ipmpi_item *item, const struct ipmpi_frame *own)
-{
-    struct ipmpi_frames copy = {0};
-    int err = ipmpi_frames_add_copy(&copy, own->data, own->len);
-
-    if (err == 0)
-        ipmpi_frame_share(&item->parent, &copy.at[0]);
-    ipmpi_frames_clear(&copy);
     return err;
 }
 
@@ -305,8 +312,9 @@ int ipmpi_speaker_publish(const struct ipmpi_speaker *speaker,
     item = ipmpi_item_create(IPMPI_ITEM_MESSAGE, has_own ? NULL : parent, 0);
     if (item == NULL)
         return IPMPI_ENOMEM;
-    if (has_own)
-        err = set_parent(item, &publication->parent);
+    if (has_own) /* it is lent */
+        err = copy_frame(&item->parent, publication->parent.data,
+                         publication->parent.len);
     if (err == 0)
         err = fill_publication(speaker, publication, item);
     if (err != 0) {

@@ -10,8 +10,9 @@
 
 struct ipmpi_speaker {
     int engine_id;
-    char *uuid;                   /* escaped for JSON */
-    struct ipmpi_frames metadata; /* one frame: {"engine": uuid} */
+    char *uuid;                  /* escaped for JSON */
+    struct ipmpi_frame metadata; /* {"engine": uuid} */
+    struct ipmpi_frame topic;    /* of status */
 };
 
 /* IPMPI_ENOMEM. */

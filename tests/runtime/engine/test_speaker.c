@@ -113,9 +113,8 @@ static void metadata_is_as_clients_expect(void **state)
         CHECK_EQ(ipmpi_speaker_reply(&speaker, work, &answer, IPMPI_MSG_REPLY,
                                      &item),
                  0);
-        CHECK_EQ(item->metadata.at[0].len, strlen(rows[i].text));
-        CHECK_MEM(item->metadata.at[0].data, rows[i].text,
-                  strlen(rows[i].text));
+        CHECK_EQ(item->metadata.len, strlen(rows[i].text));
+        CHECK_MEM(item->metadata.data, rows[i].text, strlen(rows[i].text));
         ipmpi_item_destroy(&item);
     }
     ipmpi_speaker_clear(&speaker);
