@@ -45,14 +45,22 @@ enum ipmpi_stop ipmpi_engine_stop_requested(const struct ipmpi_engine *engine)
     return (enum ipmpi_stop)atomic_load(&engine->stop);
 }
 
+/* A cell that rank 0 sent before it had heard of all that failed here: see
+ * note [late abort] in protocol.h. */
+static bool is_aborted(const struct ipmpi_work *work, const void *naborts)
+{
+    return work->kind == IPMPI_WORK_EXECUTE &&
+           work->naborts != *(const int32_t *)naborts;
+}
+
 /* The oldest work. What a failed cell has aborted, but came after it, is
- * answered on the way: see note [late abort] in protocol.h. */
+ * answered on the way. */
 static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
 {
     struct ipmpi_work *work;
 
     while ((work = ipmpi_queue_take(engine->queue)) != NULL &&
-           work->kind == IPMPI_WORK_EXECUTE && work->naborts != engine->naborts)
+           is_aborted(work, &engine->naborts))
         ipmpi_engine_answer_aborted(engine, &work);
     return work;
 }
@@ -240,14 +248,16 @@ int ipmpi_engine_reply(struct ipmpi_engine *engine, uint64_t ref,
 {
     const bool abort_queued = answer->abort_queued;
     int err = answer_work(engine, ref, answer, false);
-
-    engine->naborts += err == 0 && abort_queued;
+    struct ipmpi_work *list;
 
     ipmpi_frames_clear(&answer->content);
     ipmpi_frames_clear(&answer->buffers);
-    if (err == 0 && abort_queued)
-        err = ipmpi_engine_abort_queued(engine);
-    return err;
+    if (err != 0 || !abort_queued)
+        return err;
+    /* Rank 0 may have the reply already, and cells of afterwards be here. */
+    engine->naborts++;
+    list = ipmpi_queue_remove_if(engine->queue, is_aborted, &engine->naborts);
+    return ipmpi_engine_answer_aborted(engine, &list);
 }
 
 void ipmpi_engine_step(struct ipmpi_engine *engine, uint64_t step)
