@@ -101,6 +101,7 @@ static void send_coalesced(struct ipmpi_hub *hub, struct broadcast *b)
         json_object_set(metadata, "broadcast_targets", b->targets);
         ipmpi_hub_reply(hub, IPMPI_DOOR_BROADCAST, b->request, "apply_reply",
                         metadata, content, &buffers);
+        ipmpi_hub_tell_idle(hub, &b->request->parts.at[IPMPI_PART_HEADER]);
     }
     ipmpi_frames_clear(&buffers);
     json_decref(metadata);

@@ -191,11 +191,13 @@ static void coalescing_answers_once(void **state)
     reply_share(fake, "a", one, IPMPI_STATUS_OK);
     CHECK_EQ(fake->to_clients->frames.n, 1 + 1 + 5 + 2); /* both results */
     CHECK_STR(fake_answer(fake), "broadcast apply_reply a ok");
+    CHECK_STR(fake_answer(fake), "iopub status a "); /* all are idle */
     broadcast(fake, "b", "is_coalescing", one, two);
     reply_share(fake, "b", one, IPMPI_STATUS_ERROR);
     reply_share(fake, "b", two, IPMPI_STATUS_OK); /* the last one is fine */
     CHECK_EQ(fake->to_clients->frames.n, 1 + 1 + 5);
     CHECK_STR(fake_answer(fake), "broadcast apply_reply b Boom");
+    CHECK_STR(fake_answer(fake), "iopub status b ");
     broadcast(fake, "c", "is_coalescing", one, two);
     reply_share(fake, "c", one, IPMPI_STATUS_OK);
     fake_engine_dies(fake, two->id);
