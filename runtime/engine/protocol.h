@@ -22,7 +22,7 @@
 
 #include <stdint.h>
 
-#define IPMPI_PROTOCOL_VERSION 2
+#define IPMPI_PROTOCOL_VERSION 3
 
 /* Where an agent runs the job, each node has the key in a file of its own, so
  * that it does not travel: WELCOME then carries this text in its place, and
@@ -40,7 +40,9 @@ enum ipmpi_msg_type {
                             * frames: [1] request header, [2] echo: members of
                             * the reply's metadata that rank 0 knows, as JSON
                             * text without braces ("label":null,...),
-                            * [3] content, [4..] buffers; detail = how many
+                            * [3] content, [4..] buffers, and with
+                            * IPMPI_WORK_GATHER a last frame, struct
+                            * ipmpi_gather_leg; detail = how many
                             * replies with IPMPI_REPLY_ABORT_QUEUED rank 0 has
                             * had from this engine: see note [late abort] */
     IPMPI_MSG_CONTROL,     /* as WORK; for the control thread of Python:
@@ -71,6 +73,8 @@ enum ipmpi_msg_type {
     IPMPI_MSG_GRANT,       /* the answer to a HANDOVER, for its thief: detail =
                             * the victim; frames: arrays of uint64_t, [1] refs
                             * granted, [2] refs refused: drop those */
+    IPMPI_MSG_STRAIGHT,    /* ref = work whose reply was to go by a tree: see
+                            * note [gathers] */
 
     /* engine -> rank 0 */
     IPMPI_MSG_READY = 64,    /* detail = pid; frames: [1] host name, [2] Python
@@ -98,6 +102,8 @@ enum ipmpi_msg_type {
     IPMPI_MSG_MISSING,  /* work [1] (refs) was granted, but its victim died
                          * before it came */
     IPMPI_MSG_HUNGRY,   /* nothing to do, and a search found nothing */
+    IPMPI_MSG_GATHERED, /* also from engine to engine: replies as one; see
+                         * note [gathers] */
 };
 
 /* engine -> engine, in one world */
@@ -157,6 +163,8 @@ enum ipmpi_iopub_kind {
 /* More waits in the world than is running: it is worth a search when this is
  * done. */
 #define IPMPI_WORK_MORE 16u
+/* Its reply is gathered; from rank 0 alone. */
+#define IPMPI_WORK_GATHER 32u
 /* flags of WELCOME */
 #define IPMPI_WELCOME_STEAL 1u /* engines steal from each other */
 /* flags of PARCEL: see note [parcels] */
@@ -204,6 +212,53 @@ struct ipmpi_extent {
     uint64_t offset, len;
 };
 #define IPMPI_EXTENT_APART UINT64_MAX
+
+/* Note [gathers]. The client of a coalescing broadcast gets one reply, so the
+ * shares' replies come to rank 0 by a tree of engines. An engine holds its own
+ * reply and those that its children in the tree send, and passes them up as one
+ * GATHERED when all that it expects are there, or a few milliseconds after the
+ * first; what comes later follows likewise. So nobody waits long for an engine
+ * that is slow, stopped or dead, or whose work was aborted. An engine that does
+ * not know its place (its work has not come) passes to rank 0.
+ *
+ * Reduced: of all replies in a GATHERED one keeps what it says, the first that
+ * failed, else the first, which is what the client gets; of the others only
+ * their buffers stay, and when one has failed, none at all. Refs grow in the
+ * order of the targets. Replies are not signed, as rank 0 makes the client's;
+ * and there is no BUSY and no IDLE, since rank 0 tells when all are idle.
+ *
+ * A large reply takes the straight way, as REPLY: rank 0 has to take each of
+ * its bytes in any case, and the tree would only carry them twice. In the tree
+ * an IPMPI_SHARE_APART stands for it, so that nobody waits for it there.
+ *
+ * Rank 0 decides each share once, as without trees. It gives a tree up when an
+ * engine of it is gone, or after a second, in which one on the way may have
+ * stood still: STRAIGHT tells the engines whose replies it has not. Who has
+ * ended by then sends its own once more, the others reply straight. To this end
+ * an engine keeps its own replies, until rank 0 says with later work that it
+ * has them (`open`); so it keeps as many as rank 0 has sent ahead. A reply that
+ * comes twice is ignored.
+ *
+ * Frames of GATHERED (ref = the gather's number): [1] array of struct
+ * ipmpi_gathered_share, refs upward, [2] metadata and [3] content of the one
+ * that speaks, empty if all are APART, [4..] buffers of all in their order. */
+
+/* An engine's place in the tree. */
+struct ipmpi_gather_leg {
+    uint64_t number;  /* of the gather */
+    uint64_t open;    /* rank 0 has all replies of this engine that were
+                       * gathered and have a lower ref */
+    int32_t parent;   /* rank in this world; 0: rank 0 */
+    uint32_t replies; /* how many come this way, its own with them */
+};
+
+struct ipmpi_gathered_share {
+    uint64_t ref;
+    uint32_t nbuffers;
+    uint16_t status; /* enum ipmpi_status */
+    uint16_t flags;  /* IPMPI_SHARE_* */
+};
+#define IPMPI_SHARE_APART 1u /* its reply comes by itself */
 
 /* flags of LEAVING: user code asked for it (exit, quit) */
 #define IPMPI_LEAVE_BY_USER 1u
