@@ -177,6 +177,7 @@ static int open_speech(struct ipmpi_engine *engine)
         .comm = engine->comm,
         .composer = engine->composer,
         .outbox = engine->outbox,
+        .branches = &engine->branches,
         .speaker = &engine->speaker,
         .echo = {IPMPI_ECHO_TO(id->stdout_fd), IPMPI_ECHO_TO(id->stderr_fd)},
     };
@@ -230,6 +231,7 @@ static int open_comm(struct ipmpi_engine *engine)
     if (err != 0)
         return err;
     ipmpi_comm_set_room(engine->comm, &room);
+    engine->branches.comm = engine->comm;
     err = ipmpi_theft_open(engine);
     return err == 0 ? ipmpi_children_open(engine) : err;
 }
@@ -384,6 +386,7 @@ void ipmpi_engine_destroy(struct ipmpi_engine **engine)
         return;
     ipmpi_sender_clear(&e->sender);
     ipmpi_parcels_clear(&e->parcels);
+    ipmpi_branches_clear(&e->branches);
     ipmpi_output_destroy(&e->output);
     ipmpi_speaker_clear(&e->speaker);
     ipmpi_composer_destroy(&e->composer);

@@ -59,6 +59,12 @@ static int take_work(struct ipmpi_engine *engine,
 
     if (err != 0)
         return err;
+    if (head->flags & IPMPI_WORK_GATHER)
+        err = ipmpi_branches_join(&engine->branches, head->ref, &work->frames);
+    if (err != 0 && err != IPMPI_ENOMEM) { /* without, it replies straight */
+        ipmpi_work_destroy(&work);
+        return err;
+    }
     if (head->flags & IPMPI_WORK_MORE)
         ipmpi_theft_hint(engine);
     return ipmpi_parcels_queue(engine, &work);
@@ -183,6 +189,14 @@ static int take_measure(struct ipmpi_engine *engine,
     return err;
 }
 
+static int take_straight(struct ipmpi_engine *engine,
+                         const struct ipmpi_msg_head *head,
+                         struct ipmpi_frames *frames)
+{
+    (void)frames;
+    return ipmpi_branches_straight(&engine->branches, head->ref);
+}
+
 static handle_fn *handler_of(uint16_t type)
 {
     static handle_fn *const handlers[] = {
@@ -201,6 +215,7 @@ static handle_fn *handler_of(uint16_t type)
         [IPMPI_MSG_GONE] = ipmpi_theft_gone,
         [IPMPI_MSG_GIVE] = ipmpi_theft_give,
         [IPMPI_MSG_GRANT] = ipmpi_theft_grant,
+        [IPMPI_MSG_STRAIGHT] = take_straight,
     };
 
     return type < sizeof(handlers) / sizeof(handlers[0]) ? handlers[type]
@@ -218,6 +233,8 @@ static int handle(struct ipmpi_engine *engine, int source,
     memcpy(&head, frames->at[0].data, sizeof(head));
     if (head.version != IPMPI_PROTOCOL_VERSION)
         return IPMPI_EVERSION;
+    if (source != 0 && head.type == IPMPI_MSG_GATHERED)
+        return ipmpi_branches_take(&engine->branches, &head, frames);
     if (source != 0 && head.type != IPMPI_MSG_PARCEL)
         return ipmpi_theft_from_peer(engine, source, &head, frames);
     handler = handler_of(head.type);

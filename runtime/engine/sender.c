@@ -97,6 +97,8 @@ static void send_plain(struct ipmpi_sender *sender,
     if (ipmpi_frames_add_copy(&out, &item->head, sizeof(item->head)) != 0 ||
         ipmpi_frames_add_from(&out, &item->buffers, 0, item->buffers.n) != 0)
         leave_without_memory();
+    if (item->head.type == IPMPI_MSG_LEAVING)
+        ipmpi_branches_leave(sender->branches);
     if (item->dest != 0)
         send_to_peer(sender, item->dest, &out);
     else
@@ -117,6 +119,22 @@ static void send_message(struct ipmpi_sender *sender,
         ipmpi_frames_add_from(&out, &item->buffers, 0, item->buffers.n) != 0)
         leave_without_memory();
     send_frames(sender, &out);
+}
+
+/* A reply may go by a tree. */
+static void send_reply(struct ipmpi_sender *sender,
+                       const struct ipmpi_item *item)
+{
+    struct ipmpi_branches *branches = sender->branches;
+    const bool wanted = ipmpi_branches_want(branches, item);
+    int err;
+
+    if (!wanted)
+        send_message(sender, item);
+    err = wanted ? ipmpi_branches_add(branches, item)
+                 : ipmpi_branches_apart(branches, item);
+    if (err != 0)
+        leave(ipmpi_strerror(err));
 }
 
 /* ---- streams -------------------------------------------------------- */
@@ -206,7 +224,9 @@ static void send_item(struct ipmpi_sender *sender,
         return;
     }
     flush_both(sender, item->kind != IPMPI_ITEM_FLUSH);
-    if (item->kind == IPMPI_ITEM_MESSAGE)
+    if (item->kind == IPMPI_ITEM_MESSAGE && item->head.type == IPMPI_MSG_REPLY)
+        send_reply(sender, item);
+    else if (item->kind == IPMPI_ITEM_MESSAGE)
         send_message(sender, item);
     else if (item->kind == IPMPI_ITEM_PLAIN)
         send_plain(sender, item);

@@ -9,6 +9,7 @@
 
 #include "runtime/comm/comm.h"
 #include "runtime/engine/echo.h"
+#include "runtime/engine/branches.h"
 #include "runtime/engine/outbox.h"
 #include "runtime/engine/speaker.h"
 #include "runtime/message/compose.h"
@@ -22,9 +23,10 @@ struct ipmpi_stream {
 
 struct ipmpi_sender {
     bool parted; /* rank 0 has said goodbye; set by the comm thread */
-    struct ipmpi_comm *comm; /* lent, as the next three */
+    struct ipmpi_comm *comm; /* lent, as the next four */
     struct ipmpi_composer *composer;
     struct ipmpi_outbox *outbox;
+    struct ipmpi_branches *branches;
     const struct ipmpi_speaker *speaker;
     struct ipmpi_item *rest; /* taken from the outbox */
     struct ipmpi_stream stream[2];

@@ -12,6 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/engine/children.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/branches.h"
 #include "runtime/engine/output.h"
 #include "runtime/engine/parcels.h"
 #include "runtime/engine/sender.h"
@@ -73,6 +74,7 @@ struct ipmpi_engine {
     struct ipmpi_comm *comm;
     struct ipmpi_sender sender;
     struct ipmpi_parcels parcels;
+    struct ipmpi_branches branches;
     struct ipmpi_theft theft;
     struct ipmpi_children children; /* any thread */
     bool job_ended;                 /* BYE came */

@@ -180,6 +180,8 @@ static int own_wait_ms(const struct ipmpi_engine *engine, int64_t text_due_us,
     wait = shorter(wait, until_ms(engine->interrupt_at_us, now_us));
     wait = shorter(wait, until_ms(engine->abandon_at_us, now_us));
     wait = shorter(wait, until_ms(engine->theft.answer_by_us, now_us));
+    wait = shorter(wait,
+                   until_ms(ipmpi_branches_due_us(&engine->branches), now_us));
     return shorter(wait, until_ms(engine->gone_by_us, now_us));
 }
 
@@ -244,6 +246,8 @@ void *ipmpi_engine_run(void *arg)
         }
         did += write_echo(engine);
         now = ipmpi_clock_now_us();
+        if (!engine->job_ended)
+            did += ipmpi_branches_turn(&engine->branches, now);
         fire_timers(engine, now);
         if (did == 0) {
             sleep_until_something(engine);

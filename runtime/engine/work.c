@@ -69,7 +69,7 @@ static struct ipmpi_work *take_valid(struct ipmpi_engine *engine)
 static bool has_status(const struct ipmpi_work *work)
 {
     return work->kind != IPMPI_WORK_BULK && work->kind != IPMPI_WORK_MPI &&
-           work->kind != IPMPI_WORK_CHILD;
+           work->kind != IPMPI_WORK_CHILD && !(work->flags & IPMPI_WORK_GATHER);
 }
 
 int ipmpi_engine_take(struct ipmpi_engine *engine,

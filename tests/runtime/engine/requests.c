@@ -63,14 +63,8 @@ uint64_t controller_late_cell(int engine, const char *order)
     return send_request(engine, &head, "execute_request", order, NULL);
 }
 
-uint64_t controller_work_buffers(int engine, const char *order,
-                                 const size_t *len, int n)
+static void make_buffers(struct ipmpi_frames *buffers, const size_t *len, int n)
 {
-    const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
-                                        .kind = IPMPI_WORK_APPLY};
-    struct ipmpi_frames buffers = {0};
-    uint64_t ref;
-
     for (int i = 0; i < n; i++) {
         struct ipmpi_buffer *buffer;
         uint8_t *data;
@@ -79,9 +73,20 @@ uint64_t controller_work_buffers(int engine, const char *order,
         data = ipmpi_buffer_data(buffer);
         for (size_t at = 0; at < len[i]; at++)
             data[at] = (uint8_t)(at + (size_t)i);
-        CHECK_EQ(ipmpi_frames_add_view(&buffers, buffer, 0, len[i]), 0);
+        CHECK_EQ(ipmpi_frames_add_view(buffers, buffer, 0, len[i]), 0);
         ipmpi_buffer_release(&buffer);
     }
+}
+
+uint64_t controller_work_buffers(int engine, const char *order,
+                                 const size_t *len, int n)
+{
+    const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
+                                        .kind = IPMPI_WORK_APPLY};
+    struct ipmpi_frames buffers = {0};
+    uint64_t ref;
+
+    make_buffers(&buffers, len, n);
     ref = send_request(engine, &head, "apply_request", order, &buffers);
     ipmpi_frames_clear(&buffers);
     return ref;
@@ -102,6 +107,31 @@ uint64_t controller_parcel_work(int engine, uint64_t number)
     CHECK_EQ(ipmpi_frames_add_copy(&frames, &number, sizeof(number)), 0);
     controller_send(engine, &head, &frames);
     return last_ref;
+}
+
+uint64_t controller_gathered_buffers(int engine,
+                                     const struct ipmpi_gather_leg *leg,
+                                     const char *order, const size_t *len,
+                                     int n)
+{
+    const struct ipmpi_msg_head head = {.type = IPMPI_MSG_WORK,
+                                        .kind = IPMPI_WORK_APPLY,
+                                        .flags = IPMPI_WORK_GATHER};
+    struct ipmpi_frames more = {0};
+    uint64_t ref;
+
+    make_buffers(&more, len, n);
+    CHECK_EQ(ipmpi_frames_add_copy(&more, leg, sizeof(*leg)), 0);
+    ref = send_request(engine, &head, "apply_request", order, &more);
+    ipmpi_frames_clear(&more);
+    return ref;
+}
+
+uint64_t controller_gathered_work(int engine,
+                                  const struct ipmpi_gather_leg *leg,
+                                  const char *order)
+{
+    return controller_gathered_buffers(engine, leg, order, NULL, 0);
 }
 
 uint64_t controller_task(int engine, unsigned flags, const char *order)

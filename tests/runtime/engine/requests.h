@@ -22,6 +22,15 @@ uint64_t controller_work_buffers(int engine, const char *order,
                                  const size_t *len, int n);
 /* An apply_request whose content and buffers are in a parcel. */
 uint64_t controller_parcel_work(int engine, uint64_t number);
+/* An apply_request whose reply goes by a tree; the leg is lent. And one with
+ * buffers besides, as above. */
+uint64_t controller_gathered_work(int engine,
+                                  const struct ipmpi_gather_leg *leg,
+                                  const char *order);
+uint64_t controller_gathered_buffers(int engine,
+                                     const struct ipmpi_gather_leg *leg,
+                                     const char *order, const size_t *len,
+                                     int n);
 /* An apply_request that any engine may run; flags: more, IPMPI_WORK_*. */
 uint64_t controller_task(int engine, unsigned flags, const char *order);
 /* A request on the control channel; its content orders nothing. */
