@@ -10,6 +10,7 @@
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/gathers.h"
 #include "bridge/schedulers/thefts.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -166,6 +167,7 @@ static const struct handler {
 } handlers[] = {
     {IPMPI_MSG_READY, on_ready},
     {IPMPI_MSG_REPLY, on_reply},
+    {IPMPI_MSG_GATHERED, ipmpi_gathers_take},
     {IPMPI_MSG_PART, ipmpi_dispatch_part},
     {IPMPI_MSG_CONTROL_REPLY, ipmpi_dispatch_reply},
     {IPMPI_MSG_IOPUB, on_iopub},
@@ -237,9 +239,11 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
                         const struct ipmpi_exit_notice *notice)
 {
     struct ipmpi_engine *engine = ipmpi_registry_by_rank(&hub->registry, rank);
+    int id;
 
     if (engine == NULL)
         return;
+    id = engine->id;
     if (notice != NULL) {
         ipmpi_engines_describe_end(notice, engine->end, sizeof(engine->end));
         ipmpi_log_warn("ENGINE-LOST",
@@ -257,6 +261,7 @@ void ipmpi_engines_lost(struct ipmpi_hub *hub, int rank,
     hide(hub, engine);
     ipmpi_casts_engine_gone(hub, engine);
     forget(hub, engine, notice);
+    ipmpi_gathers_engine_gone(hub, id);
 }
 
 void ipmpi_engines_forget(struct ipmpi_hub *hub)

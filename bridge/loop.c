@@ -21,6 +21,7 @@
 #include "bridge/requests/survey.h"
 #include "bridge/schedulers/balanced.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/gathers.h"
 #include "bridge/spawner.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/error.h"
@@ -177,6 +178,7 @@ static int timers_wait_ms(const struct ipmpi_controller *c)
 
     next = earliest(next, ipmpi_joiners_deadline_us(&c->intake.joiners));
     next = earliest(next, ipmpi_engines_deadline_us(&c->hub));
+    next = earliest(next, ipmpi_gathers_deadline_us(&c->hub));
     next = earliest(next, ipmpi_farewells_deadline_us(&c->hub));
     next = earliest(next, ipmpi_dask_deadline_us(c->hub.dask));
     next = earliest(next, ipmpi_spawner_deadline_us(c));
@@ -244,6 +246,7 @@ static void turn(struct ipmpi_controller *c)
     ipmpi_spawner_turn(c);
     ipmpi_survey_turn(&c->hub);
     ipmpi_balanced_fire_timers(&c->hub);
+    ipmpi_gathers_fire_timers(&c->hub);
     ipmpi_engines_announce_again(&c->hub);
     ipmpi_farewells_turn(&c->hub);
     publish_when_ready(c);

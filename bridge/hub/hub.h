@@ -17,6 +17,7 @@ struct ipmpi_taskdb;
 struct ipmpi_balanced;
 struct ipmpi_abort_memory;
 struct ipmpi_cast;
+struct ipmpi_gather;
 struct ipmpi_farewell;
 struct ipmpi_bulk;
 struct ipmpi_gang;
@@ -52,6 +53,8 @@ struct ipmpi_hub {
     struct ipmpi_balanced *balanced; /* its own room knows what is inside */
     struct ipmpi_cast *casts;        /* under way */
     uint64_t last_cast;
+    struct ipmpi_gather *gathers;    /* by trees, the next one due first */
+    uint64_t last_gather;
     struct ipmpi_gang *gangs; /* those that wait, the oldest first */
     struct ipmpi_bulk *bulks; /* those begun, the next to be served first */
     struct ipmpi_abort_memory *aborted;

@@ -23,6 +23,7 @@
 #include "runtime/tasks/holdings.h"
 
 struct ipmpi_cast;
+struct ipmpi_gather;
 struct ipmpi_hub;
 struct ipmpi_job;
 
@@ -85,8 +86,9 @@ struct ipmpi_job {
     uint64_t step; /* of a piece that its engine had begun as it died: the
                     * items before this one had; UINT64_MAX: not known */
     void *data;    /* the owner's */
-    struct ipmpi_cast *cast; /* brings its body; NULL: none does */
-    size_t member;           /* of the cast */
+    struct ipmpi_cast *cast;     /* brings its body; NULL: none does */
+    struct ipmpi_gather *gather; /* brings its reply; NULL: none does */
+    size_t member;               /* of the two */
     struct ipmpi_job *prev, *next;
     UT_hash_handle by_ref, by_id;
     char own_id[]; /* a broadcast's share has one */

@@ -17,6 +17,7 @@
 #include "bridge/schedulers/abort_memory.h"
 #include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
+#include "bridge/schedulers/gathers.h"
 #include "bridge/wire/json.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -37,6 +38,7 @@ struct broadcast {
     char *failure; /* of the first share of a collective that failed */
     bool broken;   /* a target was lost: the client has failed it itself */
     struct ipmpi_cast *cast; /* brings the body; NULL: each share does */
+    struct ipmpi_gather *gather; /* brings replies; NULL: each comes alone */
     size_t nshares, nopen;
     struct share share[];
 };
@@ -46,6 +48,7 @@ static void destroy(struct ipmpi_hub *hub, struct broadcast **broadcast)
     struct broadcast *b = *broadcast;
 
     ipmpi_cast_destroy(hub, &b->cast);
+    ipmpi_gather_destroy(hub, &b->gather);
     for (size_t i = 0; i < b->nshares; i++)
         ipmpi_frames_clear(&b->share[i].reply.parts);
     ipmpi_request_release(&b->request);
@@ -195,6 +198,7 @@ static void close_share(struct ipmpi_hub *hub, struct ipmpi_job *job,
 
     share->job = NULL;
     ipmpi_cast_leave(job, had_body);
+    ipmpi_gather_leave(job);
     ipmpi_job_destroy(&hub->ledger, &job);
     close_one(hub, b);
 }
@@ -270,6 +274,8 @@ static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
         b->share[i].job = *job_out;
         if (b->cast != NULL)
             ipmpi_cast_enter(b->cast, i, *job_out);
+        if (b->gather != NULL)
+            ipmpi_gather_enter(b->gather, i, *job_out);
     }
     json_decref(header);
     free(msg_id);
@@ -294,12 +300,18 @@ static bool was_engine(struct ipmpi_hub *hub, const json_t *target)
         &hub->registry, (int)json_integer_value(json_array_get(target, 1)));
 }
 
+static struct ipmpi_engine *engine_of(struct ipmpi_hub *hub,
+                                      const json_t *target)
+{
+    const char *uuid = target_uuid(target);
+
+    return ipmpi_registry_by_uuid(&hub->registry, uuid, strlen(uuid));
+}
+
 static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
 {
     const json_t *target = json_array_get(b->targets, i);
-    const char *uuid = target_uuid(target);
-    struct ipmpi_engine *engine =
-        ipmpi_registry_by_uuid(&hub->registry, uuid, strlen(uuid));
+    struct ipmpi_engine *engine = engine_of(hub, target);
     struct ipmpi_job *job;
     int err;
 
@@ -310,7 +322,8 @@ static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
     err = make_share(hub, b, i, &job);
     if (err != 0) {
         ipmpi_log_warn("BROADCAST-REFUSED", "request %s for engine %s: %s",
-                       b->request->msg_id, uuid, ipmpi_strerror(err));
+                       b->request->msg_id, target_uuid(target),
+                       ipmpi_strerror(err));
         refuse(hub, b, i, ipmpi_strerror(err));
         return;
     }
@@ -323,6 +336,27 @@ static void submit_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i)
         ipmpi_dispatch_decide(hub, job, engine, NULL, NULL);
     else
         ipmpi_dispatch(hub, engine, job);
+}
+
+/* Collectives hear of each failure at once; an execute that fails aborts what
+ * its engine has queued, which rank 0 has to hear. */
+static void plan_gather(struct ipmpi_hub *hub, struct broadcast *b)
+{
+    struct ipmpi_engine **engine;
+
+    if (!b->coalescing || b->collective ||
+        strcmp(b->request->msg_type, "apply_request") != 0)
+        return;
+    engine = calloc(b->nshares, sizeof(*engine));
+    if (engine == NULL)
+        return;
+    for (size_t i = 0; i < b->nshares; i++) {
+        engine[i] = engine_of(hub, json_array_get(b->targets, i));
+        if (engine[i] != NULL && engine[i]->state != IPMPI_ENGINE_LIVE)
+            engine[i] = NULL;
+    }
+    b->gather = ipmpi_gather_create(hub, engine, b->nshares);
+    free(engine);
 }
 
 static bool targets_are_whole(const json_t *targets)
@@ -368,6 +402,7 @@ void ipmpi_broadcast_submit(struct ipmpi_hub *hub,
     b->nshares = n;
     b->nopen = n + 1; /* one for this function: no share closes it early */
     b->cast = ipmpi_cast_create(hub, request, n);
+    plan_gather(hub, b);
     for (size_t i = 0; i < n; i++) {
         b->share[i].broadcast = b;
         submit_share(hub, b, i);

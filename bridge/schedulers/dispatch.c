@@ -8,6 +8,7 @@
 
 #include "bridge/hub/records.h"
 #include "bridge/schedulers/cast.h"
+#include "bridge/schedulers/gathers.h"
 #include "bridge/schedulers/givers.h"
 #include "bridge/schedulers/reckoning.h"
 #include "runtime/base/error.h"
@@ -70,14 +71,19 @@ static int add_body(const struct ipmpi_job *job, const uint64_t *parcel,
                                  parts->n - IPMPI_PART_CONTENT);
 }
 
-static int make_work(const struct ipmpi_job *job, const uint64_t *parcel,
+static int make_work(const struct ipmpi_job *job,
+                     const struct ipmpi_engine *engine, const uint64_t *parcel,
                      struct ipmpi_frames *out)
 {
     int err = ipmpi_frames_add_frame(out, &job->header);
 
     if (err == 0)
         err = ipmpi_hub_add_echo(job, out);
-    return err == 0 ? add_body(job, parcel, out) : err;
+    if (err == 0)
+        err = add_body(job, parcel, out);
+    if (err == 0 && job->gather != NULL)
+        err = ipmpi_gather_add_leg(job, engine, out);
+    return err;
 }
 
 /* Whether it is worth a search when the engine runs dry. */
@@ -107,7 +113,7 @@ static void send_job(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
     };
     struct ipmpi_frames more = {0};
 
-    if (make_work(job, by_cast ? &number : NULL, &more) != 0) {
+    if (make_work(job, engine, by_cast ? &number : NULL, &more) != 0) {
         ipmpi_log_error("DISPATCH-MEMORY", "out of memory; request %s fails",
                         job->msg_id);
         ipmpi_frames_clear(&more);
@@ -339,6 +345,18 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
         abort_queued_executes(hub, engine);
     job->owner->decided(hub, job, engine, &reply);
     ipmpi_frames_clear(&reply.parts);
+    pump(hub, engine);
+}
+
+void ipmpi_dispatch_gathered(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                             struct ipmpi_reply *reply)
+{
+    struct ipmpi_engine *engine = job->engine;
+
+    IPMPI_ASSERT(job->state == IPMPI_JOB_SENT);
+    detach(hub, job);
+    job->owner->decided(hub, job, engine, reply);
+    ipmpi_frames_clear(&reply->parts);
     pump(hub, engine);
 }
 

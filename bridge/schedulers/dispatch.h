@@ -41,7 +41,12 @@ void ipmpi_dispatch_reply(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                           const struct ipmpi_msg_head *head,
                           struct ipmpi_frames *frames);
 
-/* The same for a PART: the job stays at the engine. */
+/* The reply (lent; its parts are cleared) to a SENT job has come by way of
+ * other engines. */
+void ipmpi_dispatch_gathered(struct ipmpi_hub *hub, struct ipmpi_job *job,
+                             struct ipmpi_reply *reply);
+
+/* As reply, for a PART: the job stays at the engine. */
 void ipmpi_dispatch_part(struct ipmpi_hub *hub, struct ipmpi_engine *engine,
                          const struct ipmpi_msg_head *head,
                          struct ipmpi_frames *frames);
