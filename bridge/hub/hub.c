@@ -214,28 +214,29 @@ void ipmpi_hub_tell_engine(struct ipmpi_hub *hub,
 }
 
 /* What of the request's metadata comes back in the reply's. */
-static json_t *echo_of(const struct ipmpi_job *job)
+static json_t *echo_of(const struct ipmpi_request *request)
 {
-    json_t *metadata = job->request->metadata;
+    json_t *metadata = request->metadata;
     json_t *label = json_object_get(metadata, "label");
     const bool broadcast =
         json_is_true(json_object_get(metadata, "is_broadcast"));
     const bool coalescing =
         json_is_true(json_object_get(metadata, "is_coalescing"));
-    /* job->msg_id is a share's own id, the request's is the original one. */
-    const char *original = broadcast ? job->request->msg_id : "";
+    /* A share's job has an id of its own, the request the original one. */
+    const char *original = broadcast ? request->msg_id : "";
 
     return json_pack("{s:O?, s:b, s:b, s:s}", "label", label, "is_broadcast",
                      broadcast, "is_coalescing", coalescing, "original_msg_id",
                      original);
 }
 
-int ipmpi_hub_add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out)
+int ipmpi_hub_add_echo(const struct ipmpi_request *request,
+                       struct ipmpi_frames *out)
 {
     static const char plain[] =
         "\"label\":null,\"is_broadcast\":false,\"is_coalescing\":false,"
         "\"original_msg_id\":\"\"";
-    json_t *metadata = job->request->metadata;
+    json_t *metadata = request->metadata;
     json_t *label = json_object_get(metadata, "label");
     json_t *echo;
     char *text;
@@ -245,7 +246,7 @@ int ipmpi_hub_add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out)
     if (json_object_get(metadata, "is_broadcast") == NULL &&
         (label == NULL || json_is_null(label)))
         return ipmpi_frames_add_static(out, plain, sizeof(plain) - 1);
-    echo = echo_of(job);
+    echo = echo_of(request);
     text = echo != NULL ? json_dumps(echo, JSON_COMPACT) : NULL;
     json_decref(echo);
     if (text == NULL)
@@ -269,7 +270,7 @@ static json_t *made_metadata(const struct ipmpi_job *job,
                              const struct ipmpi_engine *engine,
                              const char *status, int64_t now_us)
 {
-    json_t *metadata = echo_of(job);
+    json_t *metadata = echo_of(job->request);
     char date[IPMPI_DATE_LEN + 1];
 
     ipmpi_date_format(now_us, date);

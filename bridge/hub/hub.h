@@ -123,6 +123,7 @@ int ipmpi_hub_make_reply(struct ipmpi_hub *hub, const struct ipmpi_job *job,
 
 /* The members of the reply's metadata that the request determines, as JSON
  * text without braces (protocol.h, WORK). Appends one frame. IPMPI_ENOMEM. */
-int ipmpi_hub_add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out);
+int ipmpi_hub_add_echo(const struct ipmpi_request *request,
+                       struct ipmpi_frames *out);
 
 #endif

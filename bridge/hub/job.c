@@ -104,6 +104,7 @@ void ipmpi_job_destroy(struct ipmpi_ledger *ledger, struct ipmpi_job **job)
     ledger->held_bytes -= held_bytes(j);
     ipmpi_frames_clear(&j->body);
     ipmpi_buffer_release(&j->header.owner);
+    ipmpi_buffer_release(&j->echo.owner);
     ipmpi_request_release(&j->request);
     free(j);
     *job = NULL;

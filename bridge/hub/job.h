@@ -73,6 +73,8 @@ struct ipmpi_job {
     struct ipmpi_request *request; /* one share */
     const char *msg_id;            /* the request's, or own_id */
     struct ipmpi_frame header;     /* as the engine shall see it; shares */
+    struct ipmpi_frame echo;       /* shares; data NULL: it is made of the
+                                    * request when the job is sent */
     struct ipmpi_frames body;      /* a piece's content and buffers; none: the
                                     * request's */
     enum ipmpi_work_kind kind;

@@ -18,6 +18,7 @@
 #include "bridge/schedulers/cast.h"
 #include "bridge/schedulers/dispatch.h"
 #include "bridge/schedulers/gathers.h"
+#include "bridge/schedulers/share_text.h"
 #include "bridge/wire/json.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -32,7 +33,8 @@ struct share {
 
 struct broadcast {
     struct ipmpi_request *request; /* one share */
-    json_t *targets;               /* borrowed from the request's metadata */
+    struct ipmpi_share_text text;
+    json_t *targets; /* borrowed from the request's metadata */
     bool coalescing;
     bool collective;
     char *failure; /* of the first share of a collective that failed */
@@ -51,6 +53,7 @@ static void destroy(struct ipmpi_hub *hub, struct broadcast **broadcast)
     ipmpi_gather_destroy(hub, &b->gather);
     for (size_t i = 0; i < b->nshares; i++)
         ipmpi_frames_clear(&b->share[i].reply.parts);
+    ipmpi_share_text_clear(&b->text);
     ipmpi_request_release(&b->request);
     free(b->failure);
     free(b);
@@ -248,36 +251,38 @@ static const char *target_uuid(const json_t *target)
     return json_string_value(json_array_get(target, 0));
 }
 
+static void enter(struct broadcast *b, size_t i, struct ipmpi_job *job)
+{
+    job->data = &b->share[i];
+    job->echo = b->text.echo;
+    if (job->echo.owner != NULL)
+        ipmpi_buffer_share(job->echo.owner);
+    b->share[i].job = job;
+    if (b->cast != NULL)
+        ipmpi_cast_enter(b->cast, i, job);
+    if (b->gather != NULL)
+        ipmpi_gather_enter(b->gather, i, job);
+}
+
 /* Compat 7.2: the same header but for the msg_id. */
 static int make_share(struct ipmpi_hub *hub, struct broadcast *b, size_t i,
                       struct ipmpi_job **job_out)
 {
     const char *uuid = target_uuid(json_array_get(b->targets, i));
-    json_t *header = json_copy(ipmpi_request_header(b->request));
     struct ipmpi_frame frame;
     char *msg_id;
     int err;
 
-    if (asprintf(&msg_id, "%s_%s", b->request->msg_id, uuid) < 0) {
-        json_decref(header);
+    if (asprintf(&msg_id, "%s_%s", b->request->msg_id, uuid) < 0)
         return IPMPI_ENOMEM;
-    }
-    json_object_set_new(header, "msg_id", json_string(msg_id));
-    err = ipmpi_json_dump(header, &frame);
+    err = ipmpi_share_text_header(&b->text, msg_id, &frame);
     if (err == 0) {
         err = ipmpi_job_create(&hub->ledger, &owner, b->request, msg_id, &frame,
                                job_out);
         ipmpi_buffer_release(&frame.owner);
     }
-    if (err == 0) {
-        (*job_out)->data = &b->share[i];
-        b->share[i].job = *job_out;
-        if (b->cast != NULL)
-            ipmpi_cast_enter(b->cast, i, *job_out);
-        if (b->gather != NULL)
-            ipmpi_gather_enter(b->gather, i, *job_out);
-    }
-    json_decref(header);
+    if (err == 0)
+        enter(b, i, *job_out);
     free(msg_id);
     return err;
 }
@@ -388,7 +393,8 @@ void ipmpi_broadcast_submit(struct ipmpi_hub *hub,
         return;
     }
     b = calloc(1, sizeof(*b) + n * sizeof(b->share[0]));
-    if (b == NULL) {
+    if (b == NULL || ipmpi_share_text_make(request, &b->text) != 0) {
+        free(b);
         ipmpi_log_error("BROADCAST-MEMORY", "out of memory; request %s is lost",
                         request->msg_id);
         return;

@@ -71,6 +71,13 @@ static int add_body(const struct ipmpi_job *job, const uint64_t *parcel,
                                  parts->n - IPMPI_PART_CONTENT);
 }
 
+static int add_echo(const struct ipmpi_job *job, struct ipmpi_frames *out)
+{
+    if (job->echo.data != NULL)
+        return ipmpi_frames_add_frame(out, &job->echo);
+    return ipmpi_hub_add_echo(job->request, out);
+}
+
 static int make_work(const struct ipmpi_job *job,
                      const struct ipmpi_engine *engine, const uint64_t *parcel,
                      struct ipmpi_frames *out)
@@ -78,7 +85,7 @@ static int make_work(const struct ipmpi_job *job,
     int err = ipmpi_frames_add_frame(out, &job->header);
 
     if (err == 0)
-        err = ipmpi_hub_add_echo(job, out);
+        err = add_echo(job, out);
     if (err == 0)
         err = add_body(job, parcel, out);
     if (err == 0 && job->gather != NULL)
