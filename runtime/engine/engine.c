@@ -53,17 +53,26 @@ static void await_message(struct ipmpi_engine *engine, int wait_ms)
     ipmpi_comm_after_sleep(engine->comm, NULL, NULL);
 }
 
+/* Whether it is time to go without a welcome: the job has ended, or the nanny
+ * wanted us to end a while ago. */
+static bool is_hopeless(const struct ipmpi_engine *engine, int64_t now_us)
+{
+    return engine->job_ended ||
+           (engine->gone_by_us != 0 && now_us >= engine->gone_by_us);
+}
+
+/* Who is told to end meanwhile waits, too: welcomed, it can leave in order. */
 static int await_welcome(struct ipmpi_engine *engine)
 {
     const int64_t until = ipmpi_clock_now_us() + WELCOME_US;
 
-    while (!engine->welcomed && atomic_load(&engine->stop) == 0) {
+    while (!engine->welcomed && !is_hopeless(engine, ipmpi_clock_now_us())) {
         if (ipmpi_clock_now_us() > until) {
             ipmpi_log_error("ENGINE-WELCOME", "rank 0 did not answer in %d s",
                             WELCOME_US / 1000000);
             return IPMPI_ETIMEOUT;
         }
-        await_message(engine, 1000);
+        await_message(engine, engine->gone_by_us != 0 ? 100 : 1000);
     }
     return engine->welcomed ? 0 : IPMPI_ESTATE;
 }
