@@ -45,18 +45,21 @@ static int reuse_files(struct ipmpi_controller *c, int ports[IPMPI_NDOORS])
     return 0;
 }
 
-/* --port is the registration's, --ports are those of the others in turn. */
+/* --port is the registration's, --ports are those of the others in turn; what
+ * is left of them may stand in for one that is taken. */
 static void choose_ports(const struct ipmpi_options *options,
-                         int ports[IPMPI_NDOORS])
+                         struct ipmpi_doors_config *config)
 {
     int next = 0;
 
     if (options->port != 0)
-        ports[IPMPI_DOOR_QUERY] = options->port;
+        config->ports[IPMPI_DOOR_QUERY] = options->port;
     for (int door = 0; door < IPMPI_NDOORS && next < options->nports; door++) {
-        if (ports[door] == 0)
-            ports[door] = options->ports[next++];
+        if (config->ports[door] == 0)
+            config->ports[door] = options->ports[next++];
     }
+    config->spare_ports = options->ports + next;
+    config->nspare = options->nports - next;
 }
 
 static int set_key(struct ipmpi_controller *c)
@@ -115,7 +118,7 @@ static int open_doors(struct ipmpi_controller *c)
         err = set_key(c);
     if (err != 0)
         return err;
-    choose_ports(c->options, config.ports);
+    choose_ports(c->options, &config);
     err = ipmpi_doors_open(&config, &c->doors, &port);
     if (err != 0)
         say_bind_error(c->options, err, port);

@@ -37,6 +37,7 @@ struct ipmpi_doors {
     int fd[IPMPI_NDOORS];
     unsigned maybe; /* bit = 1 << door; see note [edges] */
     int port[IPMPI_NDOORS];
+    int nspare_used;
     bool curve;
     char public_key[IPMPI_CURVE_KEY_LEN + 1];
     char secret_key[IPMPI_CURVE_KEY_LEN + 1];
@@ -100,12 +101,35 @@ static int bind_error(void)
     }
 }
 
+static int bind_to(void *socket, const char *ip, int port)
+{
+    char endpoint[256];
+
+    if (strcmp(ip, "0.0.0.0") == 0)
+        ip = "*";
+    if (port != 0)
+        snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", ip, port);
+    else
+        snprintf(endpoint, sizeof(endpoint), "tcp://%s:*", ip);
+    return zmq_bind(socket, endpoint) == 0 ? 0 : bind_error();
+}
+
+/* To its port, or to the next spare one that is free. */
+static int bind_door(struct ipmpi_doors *doors, enum ipmpi_door door,
+                     const struct ipmpi_doors_config *config)
+{
+    int err = bind_to(doors->socket[door], config->ip, config->ports[door]);
+
+    while (err == IPMPI_EBUSY && doors->nspare_used < config->nspare)
+        err = bind_to(doors->socket[door], config->ip,
+                      config->spare_ports[doors->nspare_used++]);
+    return err;
+}
+
 static int open_door(struct ipmpi_doors *doors, enum ipmpi_door door,
                      const struct ipmpi_doors_config *config)
 {
-    const char *ip = strcmp(config->ip, "0.0.0.0") == 0 ? "*" : config->ip;
     size_t fd_len = sizeof(doors->fd[door]);
-    char endpoint[256];
     int err;
 
     doors->socket[door] =
@@ -115,13 +139,9 @@ static int open_door(struct ipmpi_doors *doors, enum ipmpi_door door,
     err = set_options(doors, door);
     if (err != 0)
         return err;
-    if (config->ports[door] != 0)
-        snprintf(endpoint, sizeof(endpoint), "tcp://%s:%d", ip,
-                 config->ports[door]);
-    else
-        snprintf(endpoint, sizeof(endpoint), "tcp://%s:*", ip);
-    if (zmq_bind(doors->socket[door], endpoint) != 0)
-        return bind_error();
+    err = bind_door(doors, door, config);
+    if (err != 0)
+        return err;
     if (zmq_getsockopt(doors->socket[door], ZMQ_FD, &doors->fd[door],
                        &fd_len) != 0)
         return IPMPI_ESYS;

@@ -18,8 +18,10 @@ struct ipmpi_doors; /* opaque */
 #define IPMPI_CURVE_KEY_LEN 40 /* Z85 text */
 
 struct ipmpi_doors_config {
-    const char *ip;           /* to bind to: an address, "*" or "0.0.0.0" */
-    int ports[IPMPI_NDOORS];  /* 0: any free one */
+    const char *ip;          /* to bind to: an address, "*" or "0.0.0.0" */
+    int ports[IPMPI_NDOORS]; /* 0: any free one */
+    const int *spare_ports;  /* in the place of those that are taken */
+    int nspare;
     bool curve;               /* encrypt */
     const char *curve_secret; /* Z85, or NULL: make a pair of keys */
     const char *curve_public;

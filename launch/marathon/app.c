@@ -55,7 +55,7 @@ static void add_port(json_t *ports, const char *name, int number)
 
 /* Every port that anyone listens on: the agent's first, for the launcher looks
  * there; mpirun's; three a rank, for a port in TIME_WAIT is taken; and the
- * controller's, since any node may lead. */
+ * controller's seven, twice for the same reason, since any node may lead. */
 static json_t *make_ports(const struct ipmpi_app_request *request)
 {
     json_t *ports = json_array();

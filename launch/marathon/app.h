@@ -12,7 +12,7 @@
 
 #include "launch/rendezvous/driver.h"
 
-enum { IPMPI_APP_ID_CAP = 256, IPMPI_AGENT_PORT = 7070, IPMPI_CLIENTS = 7 };
+enum { IPMPI_APP_ID_CAP = 256, IPMPI_AGENT_PORT = 7070, IPMPI_CLIENTS = 14 };
 
 struct ipmpi_app_request {
     const char *id, *job, *user, *nonce;

@@ -34,7 +34,9 @@ static const struct argp_option table[] = {
      "name under which clients find this host (its hostname)", 0},
     {"port", KEY_PORT, "N", 0, "port of registration (any)", 0},
     {"ports", KEY_PORTS, "N,N,...", 0,
-     "ports for all channels; a range N-M is fine (any)", 0},
+     "ports for all channels, seven; more stand in for those that are taken; a "
+     "range N-M is fine (any)",
+     0},
     {"curve", KEY_CURVE, 0, 0, "encrypt with CURVE (env IPP_ENABLE_CURVE=1)",
      0},
     {"enable-curve", KEY_CURVE, 0, OPTION_ALIAS | OPTION_HIDDEN, 0, 0},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import time
 
@@ -52,6 +54,41 @@ def test_connection_files(cluster):
         assert isinstance(client[name], int)
     assert client["iopub"] != client["notification"]
     assert engine["key"] == client["key"]
+
+
+@contextlib.contextmanager
+def ports(free: int, taken: int):
+    """Numbers of free ports, and before them of some that a program has."""
+    with contextlib.ExitStack() as kept, contextlib.ExitStack() as let_go:
+        sockets = [socket.create_server(("127.0.0.1", 0))
+                   for _ in range(free + taken)]
+        for at in sockets[:taken]:
+            kept.enter_context(at)
+        for at in sockets[taken:]:
+            let_go.enter_context(at)
+        numbers = [at.getsockname()[1] for at in sockets]
+        let_go.close()
+        yield numbers
+
+
+def port_option(numbers) -> str:
+    return "--ports=" + ",".join(map(str, numbers))
+
+
+def test_spare_ports_stand_in_for_taken_ones(make_cluster, connect):
+    with ports(free=7, taken=2) as numbers:
+        cluster = make_cluster(1, args=(port_option(numbers),))
+        info = cluster.info()
+        assert {info[name] for name in (*ROUTERS, "iopub", "notification")
+                } == set(numbers[2:])
+        assert connect(cluster).ids == [0]
+
+
+def test_a_taken_port_is_named(make_cluster):
+    with ports(free=6, taken=1) as numbers:
+        cluster = make_cluster(1, args=(port_option(numbers),), start=False)
+        assert cluster.run_to_end() != 0
+        assert f"port {numbers[0]} on 127.0.0.1 is in use" in cluster.log()
 
 
 def test_files_appear_whole(make_cluster):
