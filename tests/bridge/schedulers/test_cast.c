@@ -7,9 +7,9 @@
 
 #include "bridge/engines.h"
 #include "bridge/schedulers/broadcast.h"
-#include "bridge/schedulers/direct.h"
 #include "runtime/base/segment.h"
 #include "tests/bridge/fake_hub.h"
+#include "tests/bridge/schedulers/shares.h"
 
 enum { SMALL = 100, MIDDLE = 100 * 1000, LARGE = 2 * 1024 * 1024 };
 
@@ -56,25 +56,6 @@ static void broadcast(struct fake_hub *fake, const char *msg_id, size_t bytes,
     ipmpi_broadcast_submit(&fake->hub, request);
     ipmpi_request_release(&request);
     free(content);
-}
-
-static void direct(struct fake_hub *fake, const char *msg_id,
-                   struct ipmpi_engine *engine)
-{
-    struct ipmpi_request *request =
-        fake_request(fake, "apply_request", msg_id, engine->uuid, NULL, NULL);
-
-    ipmpi_direct_submit(&fake->hub, request);
-    ipmpi_request_release(&request);
-}
-
-static void reply(struct fake_hub *fake, const char *msg_id,
-                  const struct ipmpi_engine *engine)
-{
-    char id[128];
-
-    snprintf(id, sizeof(id), "%s_%s", msg_id, engine->uuid);
-    fake_reply(fake, id, IPMPI_STATUS_OK);
 }
 
 static void lacks(struct fake_hub *fake, const struct ipmpi_engine *from,
@@ -168,12 +149,12 @@ static void large_ones_go_once(void **state)
               "1 work#1, 2 work#1, 3 work#1, 4 work#1, 5 work#1, 6 work#1, "
               "1 parcel#1 1:6 3:1l 5:1l 2:3 4:1l 6:1l");
     for (int i = 0; i < 6; i++)
-        reply(fake, "b", e[i]);
+        reply_share(fake, "b", e[i]);
     CHECK_STR(sent(fake), ""); /* nobody kept it */
     broadcast(fake, "c", LARGE, e, 6);
     CHECK(strstr(sent(fake), "1 parcel#2 keep 1:6 3:1l") != NULL);
     for (int i = 0; i < 6; i++)
-        reply(fake, "c", e[i]);
+        reply_share(fake, "c", e[i]);
     CHECK_STR(sent(fake), "1 drop#2, 2 drop#2");
     fake_hub_close(fake);
 }
@@ -191,7 +172,7 @@ static void each_world_has_a_tree(void **state)
     CHECK_STR(sent(fake), "1 work#1, 2 work#1, 50 work#1, "
                           "1 parcel#1 1:2 2:1l, 50 parcel#1 1:1");
     for (int i = 0; i < 3; i++)
-        reply(fake, "b", e[i]);
+        reply_share(fake, "b", e[i]);
     ipmpi_engines_lost(&fake->hub, 50, NULL);
     CHECK_STR(sent(fake), ""); /* none of its world is left to be told */
     fake_hub_close(fake);
@@ -207,9 +188,9 @@ static void late_ones_have_it_from_their_node(void **state)
         char id[16];
 
         snprintf(id, sizeof(id), "x%d", i);
-        direct(fake, id, e[i]);
+        submit_direct(fake, id, e[i]);
         snprintf(id, sizeof(id), "y%d", i);
-        direct(fake, id, e[i]);
+        submit_direct(fake, id, e[i]);
     }
     sent(fake);
     broadcast(fake, "b", LARGE, e, 4);
@@ -220,7 +201,7 @@ static void late_ones_have_it_from_their_node(void **state)
     CHECK_STR(sent(fake), "4 parcel#1 keep 4:1, 4 work#1");
     lacks(fake, e[0], 1, 3);
     CHECK_STR(sent(fake), "3 parcel#1 3:1");
-    reply(fake, "b", e[2]);
+    reply_share(fake, "b", e[2]);
     lacks(fake, e[0], 1, 3); /* over */
     CHECK_STR(sent(fake), "");
     fake_hub_close(fake);
@@ -234,17 +215,17 @@ static void what_a_dead_engine_had_to_pass_on_is_sent_again(void **state)
     (void)state;
     broadcast(fake, "b", LARGE, e, 6);
     sent(fake);
-    reply(fake, "b", e[3]); /* has it, from engine 1 */
+    reply_share(fake, "b", e[3]); /* has it, from engine 1 */
     fake_engine_dies(fake, 1);
     CHECK_STR(sent(fake), "1 gone#2, 3 gone#2, 4 gone#2, 5 gone#2, 6 gone#2, "
                           "6 parcel#1 keep 6:1");
     fake_engine_dies(fake, 0); /* the root */
     CHECK_STR(sent(fake), "3 gone#1, 4 gone#1, 5 gone#1, 6 gone#1, "
                           "3 parcel#1 keep 3:2 5:1l");
-    reply(fake, "b", e[2]);
-    reply(fake, "b", e[4]);
+    reply_share(fake, "b", e[2]);
+    reply_share(fake, "b", e[4]);
     CHECK_STR(sent(fake), "");
-    reply(fake, "b", e[5]);
+    reply_share(fake, "b", e[5]);
     CHECK_STR(sent(fake), "3 drop#1, 6 drop#1");
     fake_hub_close(fake);
 }

@@ -7,10 +7,10 @@
 
 #include "bridge/engines.h"
 #include "bridge/schedulers/broadcast.h"
-#include "bridge/schedulers/direct.h"
 #include "bridge/schedulers/gathers.h"
 #include "runtime/engine/gathered.h"
 #include "tests/bridge/fake_hub.h"
+#include "tests/bridge/schedulers/shares.h"
 
 enum { MOST = 8, SECOND = 1000 * 1000 };
 
@@ -62,25 +62,6 @@ static void coalesce(struct fake_hub *fake, const char *msg_id,
 {
     broadcast(fake, "apply_request", msg_id, "\"is_coalescing\":true", engine,
               n);
-}
-
-static void direct(struct fake_hub *fake, const char *msg_id,
-                   struct ipmpi_engine *engine)
-{
-    struct ipmpi_request *request =
-        fake_request(fake, "apply_request", msg_id, engine->uuid, NULL, NULL);
-
-    ipmpi_direct_submit(&fake->hub, request);
-    ipmpi_request_release(&request);
-}
-
-static void reply(struct fake_hub *fake, const char *msg_id,
-                  const struct ipmpi_engine *engine)
-{
-    char id[128];
-
-    snprintf(id, sizeof(id), "%s_%s", msg_id, engine->uuid);
-    fake_reply(fake, id, IPMPI_STATUS_OK);
 }
 
 static uint64_t ref_of(struct fake_hub *fake, const char *msg_id,
@@ -267,7 +248,7 @@ static void others_reply_by_themselves(void **state)
         broadcast(fake, rows[i].msg_type, id, rows[i].how, e, rows[i].n);
         CHECK(strstr(sent(fake), " to ") == NULL);
         for (int k = 0; k < rows[i].n; k++)
-            reply(fake, id, e[k]);
+            reply_share(fake, id, e[k]);
     }
     memcpy(twice, e, 4 * sizeof(e[0]));
     twice[4] = e[2];
@@ -298,8 +279,8 @@ static void each_world_has_a_tree(void **state)
     check_answer(fake, "b", "ok r1 r2 r3 r4 r5 r6");
     coalesce(fake, "c", e + 3, 2); /* one of each: nothing to combine */
     CHECK_STR(sent(fake), "4 work, 50 work");
-    reply(fake, "c", e[3]);
-    reply(fake, "c", e[4]);
+    reply_share(fake, "c", e[3]);
+    reply_share(fake, "c", e[4]);
     check_answer(fake, "c", "ok result result");
     close_hub(fake);
 }
@@ -357,7 +338,7 @@ static void what_lasts_long_comes_straight(void **state)
     ipmpi_gathers_fire_timers(&fake->hub);
     CHECK_STR(sent(fake), "1 straight 1, 2 straight 2, 4 straight 4");
     CHECK(ipmpi_gathers_deadline_us(&fake->hub) == INT64_MAX);
-    reply(fake, "b", e[0]);                /* had not ended */
+    reply_share(fake, "b", e[0]);          /* had not ended */
     gathered(fake, e[1], 1, refs, ".o.."); /* had */
     gathered(fake, e[3], 1, refs, "..oo"); /* the way is free again */
     check_answer(fake, "b", "ok result r2 r3 r4");
@@ -372,8 +353,8 @@ static void who_is_late_has_no_place(void **state)
     uint64_t refs[MOST];
 
     (void)state;
-    direct(fake, "x", e[1]);
-    direct(fake, "y", e[1]);
+    submit_direct(fake, "x", e[1]);
+    submit_direct(fake, "y", e[1]);
     sent(fake);
     coalesce(fake, "b", e, 4);
     CHECK(strstr(sent(fake), "2 work") == NULL);
@@ -384,7 +365,7 @@ static void who_is_late_has_no_place(void **state)
     fake_reply(fake, "x", IPMPI_STATUS_OK);
     CHECK_STR(fake_answer(fake), "mux apply_reply x ok");
     CHECK_STR(sent(fake), "2 work");
-    reply(fake, "b", e[1]);
+    reply_share(fake, "b", e[1]);
     check_answer(fake, "b", "ok r3 result r5 r6");
     close_hub(fake);
 }
