@@ -123,15 +123,29 @@ def wait_gone(mark: str, seconds: float) -> bool:
 
 def kill_all(mark: str) -> None:
     """Kills every marked process, by pid, until none is left: children first,
-    so that none sees its parent die and puts its things in order."""
+    so that none sees its parent die and puts its things in order. What Open
+    MPI had them share has no other to remove it."""
     end = time.monotonic() + 10
+    shared = set()
     while (pids := marked(mark)) and time.monotonic() < end:
         for pid in reversed(pids):
+            shared |= _shared_by_mpi(pid)
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
         time.sleep(0.05)
+    for path in shared:
+        Path(path).unlink(missing_ok=True)
+
+
+def _shared_by_mpi(pid: int) -> set[str]:
+    """The files of shared memory that Open MPI has given a process."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return set()
+    return set(re.findall(r"/dev/shm/vader_segment\.\S+", maps))
 
 
 def die_with_parent() -> None:
