@@ -66,15 +66,8 @@ void ipmpi_check_shm(const struct ipmpi_patient *patient,
 void ipmpi_check_huge_pages(const struct ipmpi_patient *patient,
                             struct ipmpi_finding *finding)
 {
-    FILE *file = fopen(IPMPI_SEGMENT_HUGE, "re");
-    char setting[128] = "";
-
     (void)patient;
-    if (file != NULL && fgets(setting, sizeof(setting), file) == NULL)
-        setting[0] = '\0';
-    if (file != NULL)
-        fclose(file);
-    if (ipmpi_segment_is_huge(setting))
+    if (ipmpi_segment_has_huge_pages())
         ipmpi_finding_say(finding, IPMPI_GOOD, "", "for shared arrays, too");
     else
         ipmpi_finding_say(finding, IPMPI_GOOD,

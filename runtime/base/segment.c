@@ -132,8 +132,7 @@ bool ipmpi_segment_is_huge(const char *setting)
            strstr(setting, "[force]") != NULL;
 }
 
-/* Whether the mapping, which has asked for huge pages, is given them. */
-static bool gets_huge_pages(void)
+bool ipmpi_segment_has_huge_pages(void)
 {
     FILE *file = fopen(IPMPI_SEGMENT_HUGE, "re");
     char setting[128] = "";
@@ -155,7 +154,7 @@ void ipmpi_segment_fill(struct ipmpi_buffer *buffer, const void *data,
         ipmpi_buffer_hint(buffer, free_made);
     const uint8_t *from = data;
     size_t done = 0;
-    ssize_t n = gets_huge_pages() ? 0 : 1;
+    ssize_t n = ipmpi_segment_has_huge_pages() ? 0 : 1;
 
     while (at != NULL && done < len && n > 0) {
         n = pwrite(at->fd, from + done, len - done, (off_t)done);

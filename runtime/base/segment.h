@@ -27,7 +27,9 @@
  * fast for what is large, and off by default. */
 #define IPMPI_SEGMENT_HUGE "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
-/* Whether that file's text means that segments get them. */
+/* Whether segments get them, as that file says, which is read each time; and
+ * whether such a text says so. */
+bool ipmpi_segment_has_huge_pages(void);
 bool ipmpi_segment_is_huge(const char *setting);
 
 /* Where a segment is; plain bytes for other processes. */
